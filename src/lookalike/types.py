@@ -1,0 +1,194 @@
+"""The nouns that every floor of the house shares: plain, frozen data and the protocols between parts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Literal, Protocol, TypeAlias, overload, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+Pixels: TypeAlias = npt.NDArray[np.uint8]
+"""(height, width, 3) RGB, 0 to 255, upright."""
+
+Vectors: TypeAlias = npt.NDArray[np.float32]
+"""(n, dim) rows of length 1."""
+
+Rows: TypeAlias = npt.NDArray[np.int64]
+"""Row numbers of vectors; -1 where a search found fewer than k."""
+
+Fit = Literal["crop", "squash", "pad", "longest"]
+Resample = Literal["nearest", "box", "bilinear", "bicubic", "lanczos"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A decoded image.
+
+    `pixels` may be smaller than the file's own `width` x `height` (upright), where the codec could decode at
+    a reduced scale and nobody needed more. `taken` is the EXIF date as "YYYY-MM-DDTHH:MM:SS", or None.
+    """
+
+    pixels: Pixels
+    width: int
+    height: int
+    format: str
+    taken: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InputSpec:
+    """What a model wants to be fed: preprocessing as data.
+
+    size:     (height, width) that the model takes
+    fit:      how a picture of another shape gets there:
+              "crop"    resize the short side to `resize` (default: the smaller of `size`), cut out the centre
+              "squash"  resize to `size`, whatever the shape
+              "pad"     resize to fit inside `size`, white round it
+              "longest" resize so that neither side exceeds `size`; the shape stays, small pictures stay
+    mean, std: of each RGB channel, on the scale 0 to 1; None where the model takes the 0 to 255 pixels
+    """
+
+    size: tuple[int, int]
+    fit: Fit = "crop"
+    resize: int | None = None
+    resample: Resample = "bicubic"
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
+
+    @property
+    def read_side(self) -> int | None:
+        """How small a codec may decode for this model: the short side must keep so many pixels (None: all).
+
+        There are only three steps, so that models of one run share a decode, and a model's vectors do not
+        depend on which others run beside it.
+        """
+        need = max(*self.size, self.resize or 0)
+        return 512 if need <= 256 else 1024 if need <= 512 else None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """One row of the catalogue: all there is to know about a model before it is loaded.
+
+    kind:     "hash", "descriptor" or "network"; "vectors" for vectors imported without their model
+    revision: changes whenever the numbers change (for a file: its SHA-256)
+    license:  SPDX where there is one
+    loader:   "module:function", called with the card, returns a Backbone
+    extra:    the pip extra that it needs, if any
+    texts:    whether it embeds words too
+    options:  the loader's own settings (part of the fingerprint)
+    path:     the file with the weights, where there is one (not part of the fingerprint)
+    """
+
+    name: str
+    kind: str
+    dim: int
+    input: InputSpec
+    summary: str
+    source: str
+    revision: str
+    license: str
+    loader: str
+    extra: str | None = None
+    texts: bool = False
+    options: Mapping[str, str] = field(default_factory=dict)
+    path: str | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits that change whenever the model's numbers may: vectors never mix silently."""
+        shape = {
+            "dim": self.dim,
+            "input": asdict(self.input),
+            "options": dict(self.options),
+            "revision": self.revision,
+        }
+        return hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@runtime_checkable
+class Backbone(Protocol):
+    """A model that turns pictures into vectors. Called from several threads at once."""
+
+    card: ModelCard
+
+    def embed(self, pictures: Sequence[Picture]) -> Vectors:
+        """(n, dim) float32 of length 1, one row a picture, the same whatever else is in the batch."""
+        ...
+
+
+class Index(Protocol):
+    """Nearest rows by cosine. `index.exact.ExactIndex` is the reference that any other is measured against."""
+
+    def search(
+        self, vectors: Vectors, k: int, *, allowed: npt.NDArray[np.bool_] | None = None
+    ) -> tuple[Vectors, Rows]:
+        """The k best rows for each of (n, dim) vectors: (n, k) cosines, falling, and (n, k) row numbers.
+
+        `allowed` (one bool a row) restricts the search. Where fewer than k rows are there, the cosine is
+        -inf and the row -1. Ties go to the smaller row number.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRef:
+    """An image of a collection. `id` is the SHA-256 of the file's bytes, `path` absolute."""
+
+    id: str
+    path: str
+    width: int
+    height: int
+    taken: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One result: `cosine` in -1 to 1, `score` = (cosine + 1) / 2, `rank` from 1."""
+
+    rank: int
+    cosine: float
+    image: ImageRef
+
+    @property
+    def score(self) -> float:
+        return (self.cosine + 1) / 2
+
+    @property
+    def path(self) -> str:
+        return self.image.path
+
+
+@dataclass(frozen=True, slots=True)
+class Hits(Sequence[Hit]):
+    """The ranked results of one query with one model."""
+
+    query: str
+    model: str
+    items: tuple[Hit, ...]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @overload
+    def __getitem__(self, index: int) -> Hit: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Hit, ...]: ...
+    def __getitem__(self, index: int | slice) -> Hit | tuple[Hit, ...]:
+        return self.items[index]
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How alike one model finds two pictures: `cosine` in -1 to 1, `score` = (cosine + 1) / 2."""
+
+    model: str
+    cosine: float
+
+    @property
+    def score(self) -> float:
+        return (self.cosine + 1) / 2
