@@ -122,7 +122,7 @@ class Backbone(Protocol):
 
 
 class Index(Protocol):
-    """Nearest rows by cosine. `index.exact.ExactIndex` is the reference that any other is measured against."""
+    """Nearest rows by cosine. `index.exact.ExactIndex` is the reference that others are measured against."""
 
     def search(
         self, vectors: Vectors, k: int, *, allowed: npt.NDArray[np.bool_] | None = None
