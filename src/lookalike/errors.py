@@ -6,7 +6,8 @@
     │   ├── UnknownModel       no such name in the catalogue
     │   ├── ModelUnavailable   known, but this machine cannot run it now
     │   ├── ModelMismatch      the vectors were made by another revision of the model
-    │   └── NoCollection       nothing has been indexed there
+    │   ├── NoCollection       nothing has been indexed there
+    │   └── NoImages           a folder without an image
     └── CollectionError        the collection itself is the trouble
         ├── CollectionBusy     another process is writing to it
         ├── CollectionTooNew   a newer version of Lookalike made it
@@ -50,6 +51,10 @@ class ModelMismatch(UsageError):
 
 class NoCollection(UsageError):
     """Nothing has been indexed at that place."""
+
+
+class NoImages(UsageError):
+    """The folder holds no image."""
 
 
 class CollectionError(LookalikeError):

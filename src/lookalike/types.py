@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Literal, Protocol, TypeAlias, overload, runtime_checkable
+from typing import Any, Literal, Protocol, TypeAlias, overload, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -109,6 +109,18 @@ class ModelCard:
         }
         return hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:16]
 
+    def as_json(self) -> dict[str, Any]:
+        """The card as plain data."""
+        return {**asdict(self), "options": dict(self.options)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> ModelCard:
+        """A card from plain data. Raises KeyError or TypeError where that is none."""
+        spec: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in data["input"].items()
+        }
+        return cls(**{**data, "input": InputSpec(**spec)})
+
 
 @runtime_checkable
 class Backbone(Protocol):
@@ -124,15 +136,33 @@ class Backbone(Protocol):
 class Index(Protocol):
     """Nearest rows by cosine. `index.exact.ExactIndex` is the reference that others are measured against."""
 
-    def search(
-        self, vectors: Vectors, k: int, *, allowed: npt.NDArray[np.bool_] | None = None
-    ) -> tuple[Vectors, Rows]:
+    def search(self, vectors: Vectors, k: int, *, allowed: npt.NDArray[np.bool_] | None = None) -> tuple[Vectors, Rows]:
         """The k best rows for each of (n, dim) vectors: (n, k) cosines, falling, and (n, k) row numbers.
 
         `allowed` (one bool a row) restricts the search. Where fewer than k rows are there, the cosine is
         -inf and the row -1. Ties go to the smaller row number.
         """
         ...
+
+
+@dataclass(slots=True)
+class ImageFile:
+    """A file on its way into a collection, or a query: a scan says its path, size and date, embedding the rest.
+
+    vectors: (dim,) by the name of each model that was asked; where none was, the file is not decoded, and
+             `width` is 0
+    reason:  why there is nothing, where the file could not be read
+    """
+
+    path: str
+    size: int = 0
+    mtime_ns: int = 0
+    sha256: str | None = None
+    width: int = 0
+    height: int = 0
+    taken: str | None = None
+    reason: str | None = None
+    vectors: dict[str, Vectors] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

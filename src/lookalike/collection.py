@@ -1,0 +1,300 @@
+"""A collection: folders of images, and their vectors by several models."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lookalike import images
+from lookalike.embedding import embed_files, embed_picture
+from lookalike.errors import ModelMismatch, ModelUnavailable, NoCollection, UnreadableImage, UsageError
+from lookalike.index.exact import ExactIndex
+from lookalike.indexing import AddReport, Progress, existing_folder, update
+from lookalike.models import registry
+from lookalike.store import CATALOGUE, PRIVATE, ModelEntry, Reader
+from lookalike.types import Hit, Hits, ImageFile, ImageRef, Vectors
+
+IMPORTED = "imported"
+"""The fingerprint of vectors that came without the model that made them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one query found with each model, or the reason why the query could not be read."""
+
+    query: str
+    columns: tuple[Hits, ...] = ()
+    reason: str | None = None
+
+
+class Collection:
+    """A folder of images with their vectors: `lookalike.open(path)` gives one.
+
+    >>> photos = lookalike.open("photos")          # doctest: +SKIP
+    >>> photos.add(models=["sift", "color"])       # doctest: +SKIP
+    >>> photos.search("query.jpg", k=5)[0].path    # doctest: +SKIP
+    """
+
+    def __init__(self, directory: str | os.PathLike[str], folder: str | None = None) -> None:
+        self.directory = Path(os.path.realpath(directory))
+        self._folder = folder
+        self._indexes: dict[str, tuple[ModelEntry, int, ExactIndex, npt.NDArray[np.bool_] | None]] = {}
+
+    # -- what it holds ---------------------------------------------------------------------------------------
+
+    @property
+    def exists(self) -> bool:
+        """Whether anything has been indexed yet."""
+        return Reader.exists(self.directory)
+
+    @property
+    def models(self) -> list[str]:
+        """The names of its models, in the order of their coming; the first is the default of a search."""
+        return [model.name for model in self._store.models()] if self.exists else []
+
+    @functools.cached_property
+    def _store(self) -> Reader:
+        return Reader.open(self.directory)
+
+    def info(self) -> dict[str, Any]:
+        """What the collection holds, as plain data: folders, counts, models with bytes, unreadable files."""
+        with self._store.snapshot():
+            return {
+                "collection": str(self.directory),
+                "folders": self._store.folders(),
+                **self._store.counts(),
+                "models": [
+                    {
+                        "name": model.name,
+                        "dim": model.dim,
+                        "pictures": self._store.covered(model),
+                        "bytes": model.rows * model.dim * 2,
+                        "fingerprint": model.fingerprint,
+                    }
+                    for model in self._store.models()
+                ],
+                "unreadable_files": [{"path": path, "reason": why} for path, why in self._store.unreadable()],
+            }
+
+    def close(self) -> None:
+        """Let go of the files; the next use opens them again."""
+        if store := self.__dict__.pop("_store", None):
+            store.close()
+        self._indexes.clear()
+
+    # -- adding ----------------------------------------------------------------------------------------------
+
+    def add(
+        self,
+        folder: str | os.PathLike[str] | None = None,
+        *,
+        models: Sequence[str] | None = None,
+        exclude: Sequence[str] = (),
+        workers: int | None = None,
+        allow_empty: bool = False,
+        progress: Progress | None = None,
+    ) -> AddReport:
+        """Bring the collection up to date with `folder` (default: its own): embed what is new or changed, and
+        forget what has gone below that folder.
+
+        `models` default to the collection's own, at first "sift". `exclude` are globs for names and relative
+        paths. Everything is committed in small batches; a KeyboardInterrupt ends the run early
+        (`report.interrupted`), and the next run goes on from there.
+
+        Raises UsageError (no such folder), NoImages, UnknownModel, ModelUnavailable, CollectionBusy,
+        StorageError, CollectionTooNew, CollectionDamaged.
+        """
+        root = existing_folder(self._own_folder() if folder is None else folder)
+        names = list(models or self._living_models() or [registry.DEFAULT])
+        cards = [registry.card(name) for name in dict.fromkeys(names)]
+        try:
+            return update(
+                self.directory,
+                root,
+                cards,
+                exclude=exclude,
+                workers=workers,
+                allow_empty=allow_empty,
+                progress=progress,
+            )
+        finally:
+            self.close()
+
+    def _own_folder(self) -> str:
+        if self._folder is not None:
+            return self._folder
+        if self.directory.name == PRIVATE:
+            return str(self.directory.parent)
+        raise UsageError(f"{self.directory}: say which folder to add")
+
+    def _living_models(self) -> list[str]:
+        """The collection's models, less those whose vectors were imported without them."""
+        return [m.name for m in self._store.models() if m.fingerprint != IMPORTED] if self.exists else []
+
+    # -- searching -------------------------------------------------------------------------------------------
+
+    def search(
+        self, query: images.ImageLike, *, model: str | None = None, k: int = 10, include_self: bool = False
+    ) -> Hits:
+        """The k images most like `query` by one model (default: the collection's first).
+
+        `query` is a path, the bytes of a file, a PIL image or an array. A path that is in the collection is left
+        out of its own results, unless `include_self`. Files with the same bytes are hits of their own.
+
+        Raises NoCollection, UnreadableImage, UnknownModel, ModelUnavailable, ModelMismatch.
+        """
+        entry = self._entry(model or next(iter(self.models), registry.DEFAULT))
+        if not isinstance(query, (str, os.PathLike)):
+            return self._rank("-", self._vector(query, entry, "the query"), entry, k, hidden=None)
+        path = os.fspath(query)
+        try:
+            vector = self._vector(images.read_bytes(path), entry, path)
+        except UnreadableImage as error:
+            raise UnreadableImage(error.reason, path) from error
+        return self._rank(path, vector, entry, k, hidden=None if include_self else path)
+
+    def search_files(
+        self,
+        queries: Sequence[str],
+        *,
+        models: Sequence[str] | None = None,
+        k: int = 10,
+        include_self: bool = False,
+        workers: int | None = None,
+    ) -> Iterator[Answer]:
+        """Search with many files by several models (default: all of its own): one Answer a query, in order."""
+        entries = [self._entry(name) for name in models or self.models]
+        cards = [registry.card(entry.name) for entry in entries if entry.fingerprint != IMPORTED]
+        wanted = functools.partial(self._store.missing, models=[card.name for card in cards])
+        for file in embed_files([ImageFile(path) for path in queries], cards, wanted=wanted, workers=workers):
+            if file.reason is not None or file.sha256 is None:
+                yield Answer(file.path, reason=file.reason)
+                continue
+            columns = []
+            for entry in entries:
+                vector = file.vectors.get(entry.name)
+                if vector is None:
+                    vector = self._stored(entry, file.sha256)
+                if vector is None:
+                    raise self._no_model(entry, file.path)
+                columns.append(self._rank(file.path, vector, entry, k, None if include_self else file.path))
+            yield Answer(file.path, tuple(columns))
+
+    def _entry(self, name: str) -> ModelEntry:
+        """The collection's model of that name, if this machine's is still the same."""
+        entry = next((model for model in self._store.models() if model.name == name), None)
+        if entry is None:
+            registry.card(name)  # an unknown name gets its own error
+            raise UsageError(
+                f"{self.directory}: has no vectors of {name!r} (it has {', '.join(self.models) or 'none'}):"
+                f" run 'lookalike index FOLDER --model {name}' first"
+            )
+        if entry.fingerprint != IMPORTED and registry.card(name).fingerprint != entry.fingerprint:
+            raise ModelMismatch(
+                f"{self.directory}: its vectors of {name!r} were made by another revision of the model"
+                f" ({entry.fingerprint}; here it is {registry.card(name).fingerprint}):"
+                f" run 'lookalike index FOLDER --model {name}' to embed them again"
+            )
+        return entry
+
+    def _vector(self, source: images.ImageLike, entry: ModelEntry, name: str) -> Vectors:
+        """The stored vector where the picture is in the collection, else a new one."""
+        if isinstance(source, bytes):
+            stored = self._stored(entry, hashlib.sha256(source).hexdigest())
+            if stored is not None:
+                return stored
+        if entry.fingerprint == IMPORTED:
+            raise self._no_model(entry, name)
+        return embed_picture(source, registry.card(entry.name))
+
+    def _stored(self, entry: ModelEntry, sha256: str) -> Vectors | None:
+        with self._store.snapshot():
+            current = self._entry(entry.name)
+            row = self._store.row_of(current, sha256)
+            return None if row is None else np.asarray(self._store.vectors(current)[row], dtype=np.float32)
+
+    def _no_model(self, entry: ModelEntry, query: str) -> ModelUnavailable:
+        return ModelUnavailable(
+            f"{query}: not in the collection, and its vectors of {entry.name!r} were imported without their model:"
+            " search with an image of the collection, or with another --model"
+        )
+
+    def _rank(self, query: str, vector: Vectors, entry: ModelEntry, k: int, hidden: str | None) -> Hits:
+        if k < 1:
+            raise UsageError(f"k is {k}: ask for one hit or more")
+        hidden = hidden and os.path.realpath(hidden)
+        with self._store.snapshot():
+            entry = self._entry(entry.name)
+            index, allowed = self._index(entry)
+            cosines, rows = index.search(vector[None], k + bool(hidden), allowed=allowed)
+            images_of = self._store.images(entry, [row for row in rows[0] if row >= 0])
+        found: list[tuple[float, ImageRef]] = [
+            (float(cosine), image)
+            for cosine, row in zip(cosines[0], rows[0], strict=True)
+            for image in images_of.get(int(row), ())
+            if image.path != hidden
+        ]
+        items = (Hit(rank, cosine, image) for rank, (cosine, image) in enumerate(found[:k], 1))
+        return Hits(query, entry.name, tuple(items))
+
+    def _index(self, entry: ModelEntry) -> tuple[ExactIndex, npt.NDArray[np.bool_] | None]:
+        """The index over the model's committed rows, and which of them live; kept until a commit changes them."""
+        dead = self._store.dead_rows(entry)
+        held = self._indexes.get(entry.name)
+        if held is None or held[:2] != (entry, len(dead)):
+            allowed = None
+            if dead:
+                allowed = np.ones(entry.rows, dtype=np.bool_)
+                allowed[dead] = False
+            held = (entry, len(dead), ExactIndex(self._store.vectors(entry)), allowed)
+            self._indexes[entry.name] = held
+        return held[2], held[3]
+
+    def vectors(self, model: str) -> tuple[list[ImageRef], Vectors]:
+        """All of a model's vectors: (n,) images, one a file, and (n, dim) unit rows beside them."""
+        with self._store.snapshot():
+            entry = self._entry(model)
+            files = [(row, image) for row, group in self._store.images(entry).items() for image in group]
+            rows = np.asarray(self._store.vectors(entry)[[row for row, _ in files]], dtype=np.float32)
+        return [image for _, image in files], rows
+
+
+def open_collection(path: str | os.PathLike[str], *, into: str | os.PathLike[str] | None = None) -> Collection:
+    """Open the collection of a folder, or a collection's own directory (`lookalike.open`).
+
+    `path` may be a folder that holds a collection, a folder that has none yet (`add()` makes `path/.lookalike`),
+    or a collection directory. With `into` the collection lies there, and `path` is the folder that `add()` takes.
+
+    Raises NoCollection where `path` does not exist.
+    """
+    real = os.path.realpath(path)
+    if into is not None:
+        return Collection(into, real)
+    if os.path.exists(os.path.join(real, CATALOGUE)):
+        return Collection(real)
+    if os.path.isdir(real):
+        return Collection(os.path.join(real, PRIVATE), real)
+    raise NoCollection(f"{os.fspath(path)}: no such folder: name a folder of images, or a collection")
+
+
+def nearest_collection(start: str | os.PathLike[str] = ".") -> Collection:
+    """The collection of `start` or of the nearest folder above it, found as git finds its repository.
+
+    Raises NoCollection where there is none.
+    """
+    folder = Path(os.path.realpath(start))
+    for place in (folder, *folder.parents):
+        for directory in (place, place / PRIVATE):
+            if Reader.exists(directory):
+                return Collection(directory)
+    raise NoCollection(
+        f"{folder}: no collection here or above: name one with --collection DIR, or run 'lookalike index FOLDER'"
+    )

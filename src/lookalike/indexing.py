@@ -1,0 +1,174 @@
+"""Bringing a collection up to date with a folder."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from lookalike.embedding import embed_files
+from lookalike.errors import NoImages, UsageError
+from lookalike.models import registry
+from lookalike.scan import Scan, scan
+from lookalike.store import Reader, Writer
+from lookalike.types import ImageFile, ModelCard
+
+COMMIT_FILES = 64
+COMMIT_SECONDS = 2.0
+"""A batch is committed at whichever comes first: a kill loses no more than that."""
+
+Progress = Callable[[str, int, int | None], None]
+"""Called with what is going on ("scanning", "embedding"), how many files are done, of how many (None: unknown)."""
+
+
+@dataclass(slots=True)
+class AddReport:
+    """What a run did. The figures count files; `embedded` counts vectors made.
+
+    `replaced` names the models whose vectors of another revision were dropped and made anew. `interrupted`
+    says that Ctrl-C ended the run early: what it did is kept, and the next run goes on.
+    """
+
+    models: list[str]
+    added: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    ignored: int = 0
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
+    embedded: int = 0
+    replaced: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    interrupted: bool = False
+
+
+@dataclass(slots=True)
+class _Plan:
+    todo: list[ImageFile]
+    gone: list[str]
+    known: set[str]
+    is_new: bool  # the folder or a model is not in the collection yet
+
+
+def update(
+    directory: Path,
+    folder: str,
+    cards: Sequence[ModelCard],
+    *,
+    exclude: Sequence[str] = (),
+    workers: int | None = None,
+    allow_empty: bool = False,
+    progress: Progress | None = None,
+) -> AddReport:
+    """Embed what is new or changed in `folder`, and forget what has gone below it. See `Collection.add`."""
+    began = time.monotonic()
+    tell: Progress = progress or (lambda what, done, total: None)
+    report = AddReport(models=[card.name for card in cards])
+    found = scan(folder, exclude, on_file=lambda seen: tell("scanning", seen, None))
+    report.ignored = found.ignored
+    plan = _plan_unlocked(directory, folder, found, cards)
+    _refuse_emptiness(folder, found, plan, allow_empty)
+    report.unchanged = len(found.images) - len(plan.todo)
+    if plan.todo:
+        for card in cards:
+            registry.load(card)  # what cannot run is told before anything is written
+    if plan.todo or plan.gone or plan.is_new or found.unreadable:
+        with Writer.session(directory) as store:
+            _write(store, folder, found, cards, report, workers, tell)
+    report.seconds = time.monotonic() - began
+    return report
+
+
+def _plan_unlocked(directory: Path, folder: str, found: Scan, cards: Sequence[ModelCard]) -> _Plan:
+    if not Reader.exists(directory):
+        return _Plan(found.images, [], set(), True)
+    with Reader.open(directory) as store:
+        return _plan(store, folder, found, cards)
+
+
+def _plan(store: Reader, folder: str, found: Scan, cards: Sequence[ModelCard]) -> _Plan:
+    """What there is to do, told from names, sizes and dates alone."""
+    with store.snapshot():
+        prints = {model.name: model.fingerprint for model in store.models()}
+        same = [card.name for card in cards if prints.get(card.name) == card.fingerprint]
+        known = store.files_below(folder, same)
+        is_new = folder not in store.folders() or len(same) < len(cards)
+    todo = [
+        file for file in found.images if file.path not in known or not known[file.path].is_current(file, len(cards))
+    ]
+    seen = {file.path for file in found.images} | {file.path for file in found.unreadable}
+    readable = {path for path, entry in known.items() if entry.readable}
+    return _Plan(todo, [path for path in known if path not in seen], readable, is_new)
+
+
+def _refuse_emptiness(folder: str, found: Scan, plan: _Plan, allow_empty: bool) -> None:
+    if found.images or found.unreadable or (plan.gone and allow_empty):
+        return
+    if plan.gone:
+        # A drive that is not mounted looks just like this: nothing is forgotten on so little evidence.
+        raise UsageError(
+            f"{folder}: no images there now, but the collection knows {len(plan.gone)}: is the drive mounted?"
+            " To forget them, run again with --allow-empty"
+        )
+    raise NoImages(f"{folder}: no images in this folder ({found.ignored} other files): name one that has some")
+
+
+def _write(
+    store: Writer,
+    folder: str,
+    found: Scan,
+    cards: Sequence[ModelCard],
+    report: AddReport,
+    workers: int | None,
+    tell: Progress,
+) -> None:
+    store.add_folder(folder)
+    report.replaced = [card.name for card in cards if store.add_model(card)]
+    plan = _plan(store, folder, found, cards)  # again: another run may have ended since
+    report.unchanged = len(found.images) - len(plan.todo)
+    store.commit(found.unreadable)
+    report.unreadable = [(file.path, file.reason or "") for file in found.unreadable]
+    wanted = partial(store.missing, models=[card.name for card in cards])
+    batch: list[ImageFile] = []
+    since = time.monotonic()
+    try:
+        tell("embedding", 0, len(plan.todo))
+        for done, file in enumerate(embed_files(plan.todo, cards, wanted=wanted, workers=workers), 1):
+            batch.append(file)
+            if len(batch) >= COMMIT_FILES or time.monotonic() - since > COMMIT_SECONDS:
+                _commit(store, batch, plan, report)
+                batch, since = [], time.monotonic()
+            tell("embedding", done, len(plan.todo))
+    except KeyboardInterrupt:
+        report.interrupted = True
+    _commit(store, batch, plan, report)
+    if not report.interrupted:
+        store.forget(plan.gone)
+        report.removed = len(plan.gone)
+
+
+def _commit(store: Writer, batch: Sequence[ImageFile], plan: _Plan, report: AddReport) -> None:
+    before = store.hashes(file.path for file in batch)
+    store.commit(batch)
+    for file in batch:
+        report.embedded += len(file.vectors)
+        if file.reason is not None:
+            report.unreadable.append((file.path, file.reason))
+        elif file.path not in plan.known:
+            report.added += 1
+        elif before.get(file.path) == file.sha256:
+            report.unchanged += 1
+        else:
+            report.changed += 1
+
+
+def existing_folder(path: str | os.PathLike[str]) -> str:
+    """The real, absolute path of a folder. Raises UsageError where it is none."""
+    real = os.path.realpath(path)
+    if os.path.isdir(real):
+        return real
+    what = "a file, not a folder" if os.path.exists(real) else "no such folder"
+    raise UsageError(f"{os.fspath(path)}: {what}: name a folder of images")

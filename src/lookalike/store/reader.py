@@ -1,0 +1,262 @@
+"""Reading a collection: which files, which pictures, which models, and which vector is whose."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from lookalike.errors import CollectionDamaged, CollectionTooNew, NoCollection
+from lookalike.store import vectors as vector_file
+from lookalike.store.trouble import told_plainly
+from lookalike.types import ImageFile, ImageRef
+
+FORMAT = 1
+CATALOGUE = "catalogue.sqlite"
+PRIVATE = ".lookalike"
+"""The name of a collection that lies inside its own folder: its paths are relative, so the folder may move."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """A file as the catalogue knows it. `covered`: how many of the models in question have its vector."""
+
+    size: int
+    mtime_ns: int
+    readable: bool
+    covered: int
+
+    def is_current(self, file: ImageFile, models: int) -> bool:
+        """Whether nothing need be done for `file`: it is the same, and all of so many models have its vector."""
+        same = self.size == file.size and self.mtime_ns == file.mtime_ns
+        return same and self.readable and self.covered == models
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEntry:
+    """A model of the collection, with the card (JSON) that it had when its vectors were made."""
+
+    id: int
+    name: str
+    fingerprint: str
+    dim: int
+    rows: int
+    file: str
+    card: str
+
+
+class Reader:
+    """An open collection directory. Many may read while one writes; threads may share a reader."""
+
+    def __init__(self, directory: Path, connection: sqlite3.Connection) -> None:
+        self.directory = directory
+        self._db = connection
+        self._lock = threading.RLock()  # one connection, used from several threads
+        self._base = os.fsencode(directory.parent) + os.fsencode(os.sep) if directory.name == PRIVATE else None
+
+    # -- opening ---------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def exists(directory: Path) -> bool:
+        """Whether anything has been indexed there."""
+        return (directory / CATALOGUE).is_file()
+
+    @classmethod
+    def open(cls, directory: Path) -> Reader:
+        """Open for reading; never writes. Raises NoCollection, CollectionTooNew, CollectionDamaged."""
+        if not cls.exists(directory):
+            raise NoCollection(f"{directory}: no collection here: run 'lookalike index FOLDER' first")
+        with told_plainly(str(directory)):
+            uri = (directory / CATALOGUE).absolute().as_uri()
+            try:
+                connection = connect(f"{uri}?mode=ro")
+                connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            except sqlite3.OperationalError:
+                # On a medium that cannot be written, SQLite cannot make the shared memory of its log:
+                # nobody else can be writing there either.
+                if os.access(directory, os.W_OK):
+                    raise
+                connection = connect(f"{uri}?immutable=1")
+            check_format(connection, directory)
+            return cls(directory, connection)
+
+    def close(self) -> None:
+        """Let go of the catalogue."""
+        self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    # -- paths -----------------------------------------------------------------------------------------------
+
+    def _key(self, path: str) -> bytes:
+        raw = os.fsencode(path)
+        if self._base and raw.startswith(self._base):
+            return raw[len(self._base) :]
+        return b"." if self._base and raw + os.fsencode(os.sep) == self._base else raw
+
+    def _path(self, key: bytes) -> str:
+        if not self._base:
+            return os.fsdecode(key)
+        return os.fsdecode(self._base[:-1] if key == b"." else os.path.join(self._base, key))
+
+    def _below(self, folder: str) -> tuple[bytes, bytes]:
+        """The range of keys below a folder."""
+        key = self._key(folder)
+        if key == b".":
+            # Relative keys are those below the collection's own folder; absolute ones start with a separator
+            # or a drive letter, which is not excluded here and is filtered by `files_below`.
+            return b"", b"\xff" * 8
+        prefix = key.rstrip(os.fsencode(os.sep)) + os.fsencode(os.sep)
+        return prefix, prefix[:-1] + bytes([prefix[-1] + 1])
+
+    # -- reading ---------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """One consistent view for several reads, whatever a writer commits meanwhile."""
+        with self._lock, told_plainly(str(self.directory)):
+            if self._db.in_transaction:
+                yield
+                return
+            self._db.execute("BEGIN")
+            try:
+                yield
+            finally:
+                self._db.execute("ROLLBACK")
+
+    def models(self) -> list[ModelEntry]:
+        """The collection's models, in the order of their coming."""
+        with self._lock, told_plainly(str(self.directory)):
+            rows = self._db.execute("SELECT id, name, fingerprint, dim, rows, file, card FROM models ORDER BY id")
+            return [ModelEntry(*row) for row in rows]
+
+    def folders(self) -> list[str]:
+        """The folders that were scanned, absolute."""
+        with self._lock:
+            return sorted(self._path(key) for (key,) in self._db.execute("SELECT path FROM folders"))
+
+    def counts(self) -> dict[str, int]:
+        """How many images (files), distinct pictures (contents), and unreadable files there are."""
+        with self._lock:
+            images, unreadable = self._db.execute(
+                "SELECT count(content_id), count(*) - count(content_id) FROM files"
+            ).fetchone()
+            pictures = self._db.execute("SELECT count(*) FROM contents").fetchone()[0]
+        return {"images": images, "pictures": pictures, "unreadable": unreadable}
+
+    def unreadable(self) -> list[tuple[str, str]]:
+        """(path, reason) of the files that could not be read."""
+        with self._lock:
+            rows = self._db.execute("SELECT path, reason FROM files WHERE content_id IS NULL ORDER BY path")
+            return [(self._path(key), reason) for key, reason in rows]
+
+    def covered(self, model: ModelEntry) -> int:
+        """How many distinct pictures have a vector of this model."""
+        with self._lock:
+            query = "SELECT count(*) FROM vectors WHERE model_id = ?"
+            return int(self._db.execute(query, (model.id,)).fetchone()[0])
+
+    def files_below(self, folder: str, models: Sequence[str] = ()) -> dict[str, FileEntry]:
+        """Every known file below `folder`, by absolute path; `covered` counts those of `models` that have it."""
+        names = json.dumps(list(models))
+        with self._lock, told_plainly(str(self.directory)):
+            covered = dict(
+                self._db.execute(
+                    "SELECT v.content_id, count(*) FROM vectors v JOIN models m ON m.id = v.model_id"
+                    " WHERE m.name IN (SELECT value FROM json_each(?)) GROUP BY v.content_id",
+                    (names,),
+                )
+            )
+            rows = self._db.execute(
+                "SELECT path, size, mtime_ns, content_id FROM files WHERE path >= ? AND path < ?", self._below(folder)
+            )
+            prefix = folder.rstrip(os.sep) + os.sep
+            return {
+                path: FileEntry(size, mtime_ns, content is not None, covered.get(content, 0))
+                for key, size, mtime_ns, content in rows
+                if (path := self._path(key)).startswith(prefix)
+            }
+
+    def missing(self, sha256: str, models: Sequence[str]) -> list[str]:
+        """Which of `models` have no vector of the picture yet."""
+        with self._lock:
+            have = {
+                name
+                for (name,) in self._db.execute(
+                    "SELECT m.name FROM contents c JOIN vectors v ON v.content_id = c.id"
+                    " JOIN models m ON m.id = v.model_id WHERE c.sha256 = ?",
+                    (sha256,),
+                )
+            }
+        return [name for name in models if name not in have]
+
+    def hashes(self, paths: Iterable[str]) -> dict[str, str]:
+        """The content hash of each of these files that is known and readable."""
+        query = "SELECT c.sha256 FROM files f JOIN contents c ON c.id = f.content_id WHERE f.path = ?"
+        with self._lock:
+            found = {path: self._db.execute(query, (self._key(path),)).fetchone() for path in paths}
+        return {path: row[0] for path, row in found.items() if row}
+
+    def vectors(self, model: ModelEntry) -> vector_file.Halves:
+        """(rows, dim) float16, memory-mapped, dead rows included."""
+        return vector_file.read(self._vector_path(model), model.rows, model.dim)
+
+    def dead_rows(self, model: ModelEntry) -> list[int]:
+        """Rows whose picture has gone."""
+        with self._lock:
+            return [row for (row,) in self._db.execute("SELECT row FROM dead WHERE model_id = ?", (model.id,))]
+
+    def row_of(self, model: ModelEntry, sha256: str) -> int | None:
+        """The row that holds the picture's vector, if there is one."""
+        with self._lock:
+            found = self._db.execute(
+                "SELECT v.row FROM vectors v JOIN contents c ON c.id = v.content_id"
+                " WHERE v.model_id = ? AND c.sha256 = ?",
+                (model.id, sha256),
+            ).fetchone()
+        return None if found is None else int(found[0])
+
+    def images(self, model: ModelEntry, rows: Iterable[int] | None = None) -> dict[int, list[ImageRef]]:
+        """The files that show the picture of each row, sorted by path (None: of all rows, in row order)."""
+        chosen = "" if rows is None else " AND v.row IN (SELECT value FROM json_each(?))"
+        arguments = (model.id,) if rows is None else (model.id, json.dumps([int(row) for row in rows]))
+        found: dict[int, list[ImageRef]] = {}
+        with self._lock:
+            query = (
+                "SELECT v.row, c.sha256, f.path, c.width, c.height, c.taken FROM vectors v"
+                " JOIN contents c ON c.id = v.content_id JOIN files f ON f.content_id = c.id"
+                f" WHERE v.model_id = ?{chosen} ORDER BY v.row, f.path"
+            )
+            for row, sha256, key, width, height, taken in self._db.execute(query, arguments):
+                found.setdefault(row, []).append(ImageRef(sha256, self._path(key), width, height, taken))
+        return found
+
+    def _vector_path(self, model: ModelEntry) -> Path:
+        return self.directory / "vectors" / model.file
+
+
+def connect(uri: str) -> sqlite3.Connection:
+    return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=10)
+
+
+def check_format(connection: sqlite3.Connection, directory: Path) -> None:
+    found = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if not found and not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+        raise NoCollection(f"{directory}: nothing is indexed here yet: run 'lookalike index FOLDER'")
+    if found > FORMAT:
+        raise CollectionTooNew(
+            f"{directory}: made by a newer Lookalike (format {found}, this one reads {FORMAT}):"
+            " run 'pip install --upgrade lookalike'"
+        )
+    if found < 1:
+        raise CollectionDamaged(f"{directory / CATALOGUE}: not a Lookalike catalogue: move it away and index again")

@@ -1,0 +1,208 @@
+"""Writing a collection.
+
+Order of a commit: vectors are appended and fsynced first, then one SQLite transaction names them. A process
+killed in between leaves bytes that no row names, so the collection is always what the last commit said.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+
+import filelock
+import numpy as np
+
+from lookalike.errors import CollectionBusy
+from lookalike.store import vectors as vector_file
+from lookalike.store.reader import CATALOGUE, FORMAT, ModelEntry, Reader, check_format, connect
+from lookalike.store.trouble import told_plainly
+from lookalike.types import ImageFile, ModelCard, Vectors
+
+
+class Writer(Reader):
+    """The one process that may change a collection: `with Writer.session(directory) as store: ...`."""
+
+    @classmethod
+    @contextmanager
+    def session(cls, directory: Path) -> Iterator[Writer]:
+        """Open for writing, making the collection where there is none. Only one process at a time.
+
+        Raises CollectionBusy where another one writes, StorageError where the disk is full or read-only.
+        """
+        with contextlib.ExitStack() as stack:
+            with told_plainly(str(directory)):
+                (directory / "vectors").mkdir(parents=True, exist_ok=True)
+                lock = filelock.FileLock(directory / "writer.lock")
+                try:
+                    stack.enter_context(lock.acquire(timeout=0))
+                except filelock.Timeout as error:
+                    raise CollectionBusy(
+                        f"{directory}: another process is indexing into it: wait until it has finished"
+                    ) from error
+                connection = connect((directory / CATALOGUE).absolute().as_uri())
+                store = cls(directory, connection)
+                stack.callback(store.close)
+                connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;")
+                store._create_or_check()
+                store._mend()
+            yield store
+
+    def _create_or_check(self) -> None:
+        if self._db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+            check_format(self._db, self.directory)
+            return
+        schema = resources.files("lookalike.store").joinpath("schema.sql").read_text(encoding="utf-8")
+        self._db.executescript(f"BEGIN; {schema} PRAGMA user_version={FORMAT}; COMMIT;")
+
+    def _mend(self) -> None:
+        """Leave behind what an interrupted run left: stray files, and models whose vectors have been lost."""
+        models = self.models()
+        for model in models:
+            if not vector_file.holds(self._vector_path(model), model.rows, model.dim):
+                with self._transaction():
+                    self._db.execute("DELETE FROM models WHERE id = ?", (model.id,))
+                    self._insert_model(model.name, model.fingerprint, model.card, model.dim)
+        named = {model.file for model in self.models()}
+        for path in (self.directory / "vectors").glob("*.f16"):
+            if path.name not in named:
+                path.unlink()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._lock, told_plainly(str(self.directory)):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def add_folder(self, folder: str) -> None:
+        """Remember that `folder` belongs to the collection."""
+        with self._transaction():
+            self._db.execute("INSERT OR IGNORE INTO folders VALUES (?)", (self._key(folder),))
+
+    def add_model(self, card: ModelCard, fingerprint: str | None = None) -> bool:
+        """Make room for a model's vectors. Those of another revision are dropped: True says that some were."""
+        wanted = fingerprint or card.fingerprint
+        entry = next((model for model in self.models() if model.name == card.name), None)
+        if entry and entry.fingerprint == wanted:
+            return False
+        with self._transaction():
+            self._db.execute("DELETE FROM models WHERE name = ?", (card.name,))
+            self._insert_model(card.name, wanted, json.dumps(card.as_json()), card.dim)
+        if entry:
+            self._discard(entry)
+        return bool(entry and entry.rows)
+
+    def _insert_model(self, name: str, fingerprint: str, card: str, dim: int) -> None:
+        self._db.execute(
+            "INSERT INTO models (name, fingerprint, card, dim, file) VALUES (?, ?, ?, ?, ?)",
+            (name, fingerprint, card, dim, _new_file(name, fingerprint)),
+        )
+
+    def _discard(self, old: ModelEntry) -> None:
+        with contextlib.suppress(OSError):  # a reader on Windows may hold it: the next writer removes it
+            self._vector_path(old).unlink()
+
+    def commit(self, files: Sequence[ImageFile]) -> None:
+        """Make a batch durable: all of it, or, if anything goes wrong, none of it."""
+        models = {model.name: model for model in self.models()}
+        owners: dict[str, list[str]] = {name: [] for name in models}  # sha256 of each new row
+        rows: dict[str, list[Vectors]] = {name: [] for name in models}
+        for file in files:
+            for name, vector in file.vectors.items():
+                # Two files with the same bytes may have been embedded at the same time: one row is enough.
+                if file.sha256 and file.sha256 not in owners[name] and self.missing(file.sha256, [name]):
+                    owners[name].append(file.sha256)
+                    rows[name].append(vector)
+        with told_plainly(str(self.directory)):
+            for name, block in rows.items():
+                if block:
+                    model = models[name]
+                    vector_file.append(self._vector_path(model), model.rows, np.stack(block).astype(np.float16))
+        with self._transaction():
+            before = self._contents_of(file.path for file in files)
+            for file in files:
+                self._put_file(file)
+            for name, hashes in owners.items():
+                model = models[name]
+                self._db.executemany(
+                    "INSERT INTO vectors SELECT ?, id, ? FROM contents WHERE sha256 = ?",
+                    [(model.id, model.rows + i, sha256) for i, sha256 in enumerate(hashes)],
+                )
+                self._db.execute("UPDATE models SET rows = rows + ? WHERE id = ?", (len(hashes), model.id))
+            self._bury(before)
+
+    def _put_file(self, file: ImageFile) -> None:
+        if file.sha256:
+            self._db.execute(
+                "INSERT OR IGNORE INTO contents (sha256, width, height, taken) VALUES (?, ?, ?, ?)",
+                (file.sha256, file.width, file.height, file.taken),
+            )
+        self._db.execute(
+            "INSERT OR REPLACE INTO files VALUES (?, ?, ?, (SELECT id FROM contents WHERE sha256 = ?), ?)",
+            (self._key(file.path), file.size, file.mtime_ns, file.sha256, file.reason),
+        )
+
+    def forget(self, paths: Iterable[str]) -> None:
+        """Drop files, and the pictures that no file shows any more."""
+        paths = list(paths)
+        with self._transaction():
+            before = self._contents_of(paths)
+            self._db.executemany("DELETE FROM files WHERE path = ?", [(self._key(path),) for path in paths])
+            self._bury(before)
+        for model in self.models():
+            if len(self.dead_rows(model)) > max(1000, model.rows // 4):
+                self._rewrite(model)
+
+    def _contents_of(self, paths: Iterable[str]) -> list[int]:
+        """The pictures that these files show now."""
+        query = "SELECT content_id FROM files WHERE path = ? AND content_id IS NOT NULL"
+        return [id_ for path in paths for (id_,) in self._db.execute(query, (self._key(path),))]
+
+    def _bury(self, contents: Sequence[int]) -> None:
+        """Drop those of `contents` that no file shows any more."""
+        orphans = "SELECT value FROM json_each(?) WHERE NOT EXISTS (SELECT 1 FROM files WHERE content_id = value)"
+        which = (json.dumps(sorted(set(contents))),)
+        self._db.execute(f"INSERT INTO dead SELECT model_id, row FROM vectors WHERE content_id IN ({orphans})", which)
+        self._db.execute(f"DELETE FROM vectors WHERE content_id IN ({orphans})", which)
+        self._db.execute(f"DELETE FROM contents WHERE id IN ({orphans})", which)
+
+    def _rewrite(self, model: ModelEntry) -> None:
+        """Write the living rows into a new file. Readers keep the old one until they open the next snapshot."""
+        living = [
+            (row, content)
+            for row, content in self._db.execute(
+                "SELECT row, content_id FROM vectors WHERE model_id = ? ORDER BY row", (model.id,)
+            )
+        ]
+        old = self.vectors(model)
+        file = _new_file(model.name, model.fingerprint)
+        with told_plainly(str(self.directory)):
+            done = 0
+            for start in range(0, len(living), 65536):
+                block = old[[row for row, _ in living[start : start + 65536]]]
+                vector_file.append(self.directory / "vectors" / file, done, block)
+                done += len(block)
+        with self._transaction():
+            self._db.execute("DELETE FROM vectors WHERE model_id = ?", (model.id,))
+            self._db.execute("DELETE FROM dead WHERE model_id = ?", (model.id,))
+            self._db.executemany(
+                "INSERT INTO vectors VALUES (?, ?, ?)",
+                [(model.id, content, row) for row, (_, content) in enumerate(living)],
+            )
+            self._db.execute("UPDATE models SET rows = ?, file = ? WHERE id = ?", (len(living), file, model.id))
+        self._discard(model)
+
+
+def _new_file(name: str, fingerprint: str) -> str:
+    """A name that no generation of any model's vectors has had."""
+    return f"{name}-{fingerprint}-{os.urandom(4).hex()}.f16"
