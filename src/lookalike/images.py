@@ -225,16 +225,17 @@ def _by_magic(data: bytes) -> _Format | None:
 
 def _format_of(data: bytes, name: str | None) -> _Format:
     row = _by_magic(data)
-    if row is None and data and name is not None:
-        by_suffix = _BY_SUFFIX.get(_suffix(name))
-        row = by_suffix if by_suffix and by_suffix.magic is None else None
     if row is not None:
         return row
     if not data:
         raise UnreadableImage("0 bytes")
-    head = data[:1024]
-    reasons = (why for magic, why in _NO_IMAGES if re.match(magic, head, re.DOTALL | re.IGNORECASE))
-    raise UnreadableImage(next(reasons, "no image: not a format that is read"))
+    for magic, reason in _NO_IMAGES:
+        if re.match(magic, data[:1024], re.DOTALL | re.IGNORECASE):
+            raise UnreadableImage(reason)
+    row = _BY_SUFFIX.get(_suffix(name)) if name else None
+    if row is None or row.magic is not None:
+        raise UnreadableImage("no image: not a format that is read")
+    return row
 
 
 class _Hush(threading.local):
@@ -310,6 +311,10 @@ def _header(row: _Format, data: bytes) -> Image.Image:
         _check_size(_jxl_size(data))
     image = cast(Image.Image, plugin(io.BytesIO(data)))
     _check_size(image.size)
+    # Each scan of a JPEG costs a pass over all of its pixels, and may be twenty bytes long.
+    scans = data.count(b"\xff\xda\0") if row.name == "JPEG" else 1
+    if scans * image.width * image.height > 20 * MAX_PIXELS:
+        raise UnreadableImage(f"{scans} scans of {image.width} x {image.height} pixels are too many")
     return image
 
 
