@@ -1,0 +1,175 @@
+"""A search or a comparison as one HTML file that opens anywhere, offline: no script, no request, no asset.
+
+    write("report.html", [SearchSection("cat.jpg", [hits_of_sift, hits_of_phash])], title="Cats")
+
+Pictures travel inside the file as small WebP data URIs. The page's own Content-Security-Policy forbids
+everything else, so even a file name that smuggled markup past the escaping could load or run nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from lookalike import __version__
+from lookalike.errors import LookalikeError, StorageError
+from lookalike.images import ImageLike, thumbnail
+from lookalike.types import Hit, Hits, Score
+
+HIT_SIDE, QUERY_SIDE, LARGE_SIDE, TOC_SIDE = 320, 480, 1024, 96
+"""Longest sides in pixels: about twice the size on the page, for screens with small pixels."""
+
+
+@dataclass(frozen=True)
+class SearchSection:
+    """One query and what each model found, side by side.
+
+    `query` is the path of the query image; where it is none ("-", say), `picture` is what to draw.
+    """
+
+    query: str
+    columns: Sequence[Hits]
+    picture: ImageLike | None = None
+
+
+@dataclass(frozen=True)
+class ComparisonSection:
+    """Two pictures, by their paths, and how alike each model finds them."""
+
+    a: str
+    b: str
+    scores: Sequence[Score]
+
+
+Section: TypeAlias = SearchSection | ComparisonSection
+
+
+def write(path: str | os.PathLike[str], sections: Sequence[Section], *, title: str) -> None:
+    """Write the report to `path`: all of it or, on a StorageError, nothing."""
+    page = render(sections, title=title).encode()
+    target = os.path.realpath(path)
+    beside = f"{target}.{os.getpid()}.tmp"
+    try:
+        try:
+            with open(beside, "xb") as file:
+                file.write(page)
+            os.replace(beside, target)
+        except OSError:
+            with suppress(OSError):
+                os.unlink(beside)
+            raise
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise StorageError(
+            f"{_showable(os.fspath(path))}: the report cannot be written ({why}); "
+            "name a file in a folder that exists, has room and lets you write"
+        ) from error
+
+
+def render(sections: Sequence[Section], *, title: str) -> str:
+    """The report as HTML text, free of surrogates: it always encodes as UTF-8."""
+    return _pages.get_template("report.html").render(
+        title=title,
+        sections=sections,
+        root=_common_folder([hit.path for hit in _hits(sections)]),
+        thumbs=_Thumbs(),
+        version=__version__,
+        now=datetime.now().astimezone(),
+        HIT=HIT_SIDE,
+        QUERY=QUERY_SIDE,
+        LARGE=LARGE_SIDE,
+        TOC=TOC_SIDE,
+    )
+
+
+def _hits(sections: Sequence[Section]) -> Iterator[Hit]:
+    for section in sections:
+        if isinstance(section, SearchSection):
+            for column in section.columns:
+                yield from column
+
+
+class _Thumbs:
+    """Data URIs of pictures, each encoded once however many models found it."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[str, int], str | None] = {}
+
+    def __call__(self, source: ImageLike, side: int) -> str | None:
+        """None where there is no picture to show: a report outlives the files that it speaks of."""
+        if not isinstance(source, str):
+            return self._make(source, side)
+        if (source, side) not in self._made:
+            self._made[source, side] = self._make(source, side)
+        return self._made[source, side]
+
+    def _make(self, source: ImageLike, side: int) -> str | None:
+        try:
+            data = thumbnail(source, side=side)
+        except (LookalikeError, OSError, ValueError):  # ValueError: a NUL in the name
+            return None
+        return f"data:image/webp;base64,{base64.b64encode(data).decode()}"
+
+
+def _common_folder(paths: Sequence[str]) -> str:
+    """The deepest folder that holds all `paths`; empty where there is none worth naming."""
+    try:
+        folder = os.path.commonpath([os.path.dirname(path) for path in paths])
+    except ValueError:  # no path at all, or several drives
+        return ""
+    return "" if folder == os.path.dirname(folder) else folder
+
+
+def _name(path: str) -> str:
+    """What to call a picture: its file's name."""
+    return "a picture from standard input" if path == "-" else os.path.basename(path) or path
+
+
+def _place(path: str, root: str) -> str:
+    """The folder of `path`, from `root` where it lies inside; empty for root itself."""
+    folder = os.path.dirname(path)
+    if not root:
+        return folder
+    inside = os.path.relpath(folder, root)
+    return "" if inside == os.curdir else inside
+
+
+def _missing(path: str) -> str:
+    """Why there is no picture: what the placeholder says."""
+    return "file cannot be read" if os.path.lexists(path.replace("\0", "")) else "file is gone"
+
+
+# Surrogates have no UTF-8, control characters no shape, and marks of direction can make "gpj.exe" read
+# "exe.jpg": none of them belongs on a page, all of them can be in a file's name.
+_UNSHOWABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def _showable(text: str) -> str:
+    """`text` for the eye: one line, valid Unicode; control characters as their pictures (␊), others as �."""
+    return _UNSHOWABLE.sub(lambda m: chr(0x2400 + ord(m[0])) if m[0] < " " else "�", text)
+
+
+def _percent(share: float) -> str:
+    """The length of a bar for a score: NaN and excess included, CSS gets 0% to 100%."""
+    return f"{100 * min(max(share, 0.0), 1.0) if share == share else 0:.1f}%"
+
+
+# `finalize` sees whatever the templates print: no name can be forgotten there.
+_pages = Environment(
+    loader=PackageLoader("lookalike"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    finalize=lambda value: _showable(value) if type(value) is str else value,
+)
+_pages.filters.update(name=_name, place=_place, missing=_missing, percent=_percent)
+_pages.tests["search"] = lambda section: isinstance(section, SearchSection)
