@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
+COMMAND = str(Path(sys.executable).with_name("lookalike"))
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +34,76 @@ def shared() -> Path:
 def _own_models(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the models that this machine's user has registered."""
     monkeypatch.setenv("LOOKALIKE_MODELS", str(tmp_path_factory.mktemp("models")))
+
+
+PHOTOS = ("astronaut", "cat", "coffee", "rocket", "coins", "camera", "hubble_deep_field", "immunohistochemistry")
+
+
+@pytest.fixture(scope="session")
+def photo_pixels() -> dict[str, np.ndarray]:
+    """Real photos that scikit-image ships, by name, at most 320 pixels long: (h, w, 3) uint8."""
+    data = pytest.importorskip("skimage.data")
+    found = {}
+    for name in PHOTOS:
+        image = Image.fromarray(getattr(data, name)()).convert("RGB")
+        image.thumbnail((320, 320))
+        found[name] = np.asarray(image)
+    return found
+
+
+@pytest.fixture
+def photos(tmp_path: Path, photo_pixels: dict[str, np.ndarray]) -> Path:
+    """A folder of eight real photos in two folders, a smaller copy of the cat, and a text file."""
+    folder = tmp_path / "photos"
+    (folder / "more").mkdir(parents=True)
+    for i, (name, pixels) in enumerate(photo_pixels.items()):
+        Image.fromarray(pixels).save(folder / ("more" if i % 2 else "") / f"{name}.jpg", quality=92)
+    cat = Image.fromarray(photo_pixels["cat"])
+    cat.resize((cat.width * 2 // 3, cat.height * 2 // 3)).save(folder / "cat small.png")
+    (folder / "notes.txt").write_text("not an image")
+    return folder
+
+
+@dataclass
+class Result:
+    """What a command did."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+def run_command(*arguments: str | Path, cwd: Path | None = None, stdin: bytes = b"", **environment: str) -> Result:
+    """Run a command with warnings as errors, for two minutes at most."""
+    done = subprocess.run(
+        [os.fspath(argument) for argument in arguments],
+        cwd=cwd,
+        input=stdin,
+        capture_output=True,
+        env={**os.environ, "PYTHONWARNINGS": "error", **environment},
+        timeout=120,
+    )
+    return Result(done.returncode, os.fsdecode(done.stdout), os.fsdecode(done.stderr))
+
+
+@pytest.fixture
+def lookalike_cli() -> Callable[..., Result]:
+    """Run the real command in a process of its own."""
+    return partial(run_command, COMMAND)
+
+
+@pytest.fixture
+def lookalike_read_only() -> Callable[..., Result]:
+    """Run the real command while a folder is mounted read-only: (folder, arguments ...)."""
+    if shutil.which("unshare") is None or run_command("unshare", "--mount", "true").code:
+        pytest.skip("no folder can be mounted read-only here: that takes root and Linux's unshare")
+
+    def run(folder: Path, *arguments: str | Path) -> Result:
+        script = 'mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" && shift && exec "$@"'
+        return run_command("unshare", "--mount", "bash", "-c", script, "bash", folder, COMMAND, *arguments)
+
+    return run

@@ -1,3 +1,57 @@
-"""Find images that look alike."""
+"""Find images that look alike.
+
+>>> import lookalike
+>>> photos = lookalike.open("photos")              # doctest: +SKIP
+>>> photos.add()                                   # doctest: +SKIP
+>>> photos.search("query.jpg", k=5)                # doctest: +SKIP
+>>> lookalike.compare("a.jpg", "b.jpg")            # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lookalike.collection import Collection
+    from lookalike.collection import open_collection as open
+    from lookalike.comparison import Comparison, compare
+    from lookalike.errors import LookalikeError, UnreadableImage
+    from lookalike.types import Hit, Hits
 
 __version__ = "0.1.0"
+
+# The door is lazy: `import lookalike` loads nothing, so that the command line starts at once.
+_DOOR = {
+    "Collection": "lookalike.collection:Collection",
+    "Comparison": "lookalike.comparison:Comparison",
+    "Hit": "lookalike.types:Hit",
+    "Hits": "lookalike.types:Hits",
+    "LookalikeError": "lookalike.errors:LookalikeError",
+    "UnreadableImage": "lookalike.errors:UnreadableImage",
+    "compare": "lookalike.comparison:compare",
+    "open": "lookalike.collection:open_collection",
+}
+__all__ = [
+    "Collection",
+    "Comparison",
+    "Hit",
+    "Hits",
+    "LookalikeError",
+    "UnreadableImage",
+    "compare",
+    "open",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _DOOR:
+        raise AttributeError(f"module 'lookalike' has no attribute {name!r}")
+    module, _, attribute = _DOOR[name].partition(":")
+    value = getattr(importlib.import_module(module), attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_DOOR])

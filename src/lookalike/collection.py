@@ -115,18 +115,16 @@ class Collection:
         root = existing_folder(self._own_folder() if folder is None else folder)
         names = list(models or self._living_models() or [registry.DEFAULT])
         cards = [registry.card(name) for name in dict.fromkeys(names)]
-        try:
-            return update(
-                self.directory,
-                root,
-                cards,
-                exclude=exclude,
-                workers=workers,
-                allow_empty=allow_empty,
-                progress=progress,
-            )
-        finally:
-            self.close()
+        self.close()  # SQLite folds its log into the catalogue when the last one leaves: let that be the writer
+        return update(
+            self.directory,
+            root,
+            cards,
+            exclude=exclude,
+            workers=workers,
+            allow_empty=allow_empty,
+            progress=progress,
+        )
 
     def _own_folder(self) -> str:
         if self._folder is not None:

@@ -144,7 +144,8 @@ class Writer(Reader):
     def _put_file(self, file: ImageFile) -> None:
         if file.sha256:
             self._db.execute(
-                "INSERT OR IGNORE INTO contents (sha256, width, height, taken) VALUES (?, ?, ?, ?)",
+                "INSERT INTO contents (sha256, width, height, taken) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT (sha256) DO NOTHING",
                 (file.sha256, file.width, file.height, file.taken),
             )
         self._db.execute(

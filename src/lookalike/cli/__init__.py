@@ -1,0 +1,105 @@
+"""The command line: a table of commands. A command's own module is loaded when it is called, and no sooner."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import NoReturn
+
+import click
+
+FOUND, NOTHING, USAGE, UNREADABLE, INTERRUPTED = 0, 1, 2, 3, 130
+"""Exit codes: found; nothing found; a request that cannot be met; some inputs were unreadable; Ctrl-C."""
+
+COMMANDS = {
+    "index": "Embed the images of a folder, or bring its collection up to date.",
+    "search": "Find the images most like one image, or like each image of a folder.",
+    "compare": "Tell how alike two images are, by every model.",
+    "models": "List the models, tell all about one, or add a network of your own.",
+    "info": "Tell what a collection holds.",
+    "export": "Write a model's vectors as FAISS, NumPy or Parquet files.",
+    "import": "Make a collection from a FAISS index and its list of paths.",
+    "doctor": "Tell what this machine can run, for bug reports.",
+}
+
+
+class Commands(click.Group):
+    """Knows its commands by name and one line of help; imports `lookalike.cli.NAME` when NAME is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"lookalike.cli.{'import_' if cmd_name == 'import' else cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        from lookalike import __version__
+
+        click.echo(f"lookalike {__version__}")
+        ctx.exit()
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show it.")
+def group() -> None:
+    """Find images that look alike.
+
+    \b
+    lookalike index PHOTOS           embed a folder
+    lookalike search IMAGE           find what looks like IMAGE
+    lookalike compare A B            how alike two images are
+
+    Exit codes: 0 found, 1 nothing found, 2 a request that cannot be met, 3 some inputs were unreadable,
+    130 interrupted.
+    """
+
+
+def main() -> NoReturn:
+    """The entry point: every error ends as one line on standard error and an exit code."""
+    try:
+        code = group.main(standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        code = USAGE
+    except (click.Abort, KeyboardInterrupt):
+        _say("interrupted")
+        code = INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`): say nothing, and keep Python from trying once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = FOUND
+    except Exception as error:  # noqa: BLE001 - the last door: nobody gets a bare traceback
+        code = _explain(error)
+    sys.exit(code if isinstance(code, int) else FOUND)
+
+
+def _explain(error: Exception) -> int:
+    from lookalike.errors import LookalikeError, NoImages, UnreadableImage
+
+    if os.environ.get("LOOKALIKE_DEBUG"):
+        raise error
+    if isinstance(error, LookalikeError):
+        _say(str(error))
+        return UNREADABLE if isinstance(error, UnreadableImage) else NOTHING if isinstance(error, NoImages) else USAGE
+    _say(
+        f"an error of Lookalike's own: {type(error).__name__}: {error}."
+        " Please report it with the output of 'lookalike doctor' (LOOKALIKE_DEBUG=1 shows where it happened)"
+    )
+    return USAGE
+
+
+def _say(message: str) -> None:
+    line = " ".join(message.split("\n"))
+    click.echo(f"lookalike: {line.encode(errors='backslashreplace').decode()}", err=True)

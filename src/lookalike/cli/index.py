@@ -1,0 +1,93 @@
+"""lookalike index"""
+
+from __future__ import annotations
+
+import click
+
+import lookalike
+from lookalike.cli import FOUND, INTERRUPTED, UNREADABLE
+from lookalike.cli.output import echo_json, echo_text, note, progress
+from lookalike.indexing import AddReport
+
+
+@click.command()
+@click.argument("folder", type=click.Path())
+@click.option("--into", type=click.Path(), metavar="DIR", help="Where the collection lies [FOLDER/.lookalike].")
+@click.option(
+    "--model", "models", multiple=True, metavar="NAME", help="A model; repeat for several [the collection's]."
+)
+@click.option("--exclude", multiple=True, metavar="GLOB", help="Names or paths below FOLDER to leave out.")
+@click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Files worked on at a time [the cores].")
+@click.option("--allow-empty", is_flag=True, help="Forget a folder's images even if none is left.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    folder: str,
+    into: str | None,
+    models: tuple[str, ...],
+    exclude: tuple[str, ...],
+    workers: int | None,
+    allow_empty: bool,
+    as_json: bool,
+) -> None:
+    """Embed the images of FOLDER, or bring its collection up to date.
+
+    Only what is new or changed is embedded; what has gone below FOLDER is forgotten. Ctrl-C keeps what was done,
+    and the next run goes on. A collection may hold several folders (index each with the same --into).
+
+    \b
+    lookalike index ~/photos
+    lookalike index ~/photos --model sift --model color --exclude '*.gif'
+    lookalike index /mnt/nas/photos --into ~/nas-photos
+    """
+    collection = lookalike.open(folder, into=into)
+    with progress() as tell:
+        report = collection.add(
+            folder, models=models, exclude=exclude, workers=workers, allow_empty=allow_empty, progress=tell
+        )
+    for name in report.replaced:
+        note(f"{name}: another revision than before: all of its vectors were dropped and are made anew")
+    for path, reason in sorted(report.unreadable):
+        note(f"unreadable: {path}: {reason}")
+    if as_json:
+        echo_json(_as_json(report))
+    else:
+        echo_text(_as_text(report))
+    ctx.exit(INTERRUPTED if report.interrupted else UNREADABLE if report.unreadable else FOUND)
+
+
+def _as_json(report: AddReport) -> dict[str, object]:
+    return {
+        "added": report.added,
+        "changed": report.changed,
+        "unchanged": report.unchanged,
+        "removed": report.removed,
+        "ignored": report.ignored,
+        "unreadable": [{"path": path, "reason": reason} for path, reason in sorted(report.unreadable)],
+        "models": report.models,
+        "embedded": report.embedded,
+        "interrupted": report.interrupted,
+        "seconds": round(report.seconds, 3),
+    }
+
+
+def _as_text(report: AddReport) -> str:
+    counts = ", ".join(
+        f"{count} {name}"
+        for name, count in [
+            ("added", report.added),
+            ("changed", report.changed),
+            ("unchanged", report.unchanged),
+            ("removed", report.removed),
+            ("ignored", report.ignored),
+            ("unreadable", len(report.unreadable)),
+        ]
+    )
+    if report.interrupted:
+        what = "interrupted: what was done is kept, run it again to go on"
+    elif not report.embedded:
+        what = "nothing to embed, all is up to date"
+    else:
+        what = f"{report.embedded} vectors"
+    return f"{counts} ({', '.join(report.models)}: {what}; {report.seconds:.1f} s)"

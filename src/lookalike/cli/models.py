@@ -1,0 +1,178 @@
+"""lookalike models"""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from lookalike.cli.output import echo_json, echo_text, table
+from lookalike.errors import ModelUnavailable, UsageError
+from lookalike.models import registry
+from lookalike.types import Fit, InputSpec, ModelCard, Resample
+
+
+class NameOrCommand(click.Group):
+    """`models NAME` tells about a model, unless NAME is one of the commands."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in self.commands:
+            return "show", show, args
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=NameOrCommand, invoke_without_command=True, subcommand_metavar="[NAME | COMMAND [ARGS]...]")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def command(ctx: click.Context, as_json: bool) -> None:
+    """List the models: whether each runs here now, and, if not, the one command that would make it.
+
+    With NAME, tell all about one.
+    """
+    if ctx.invoked_subcommand is not None:
+        return
+    cards = registry.cards().values()
+    if as_json:
+        echo_json([_as_json(card) for card in cards])
+        return
+    rows = [(c.name, c.kind, str(c.dim), c.license, registry.obstacle(c) or "yes", c.summary) for c in cards]
+    for line in table([("name", "kind", "dim", "licence", "runs here", "what it finds"), *rows]):
+        echo_text(line)
+
+
+@command.command(hidden=True)
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def show(name: str, as_json: bool) -> None:
+    """Tell all about one model."""
+    card = registry.card(name)
+    if as_json:
+        echo_json(_as_json(card))
+        return
+    for line in table([(key, str(value)) for key, value in _as_json(card).items() if value not in (None, {}, "")]):
+        echo_text(line)
+
+
+@command.command()
+@click.argument("file", type=click.Path())
+@click.option("--name", required=True, help="What to call it: small letters, digits, '.', '_' and '-'.")
+@click.option("--mean", default="0", show_default=True, metavar="R,G,B", help="Of the training pictures, on 0 to 1.")
+@click.option("--std", default="1", show_default=True, metavar="R,G,B", help="Likewise.")
+@click.option("--size", metavar="N|HxW", help="Pixels that the network takes [as the file says].")
+@click.option(
+    "--resize",
+    default=None,
+    metavar="N|squash|pad",
+    help="How a picture gets to --size: short side to N, then the centre; or the whole, squashed or padded [--size].",
+)
+@click.option(
+    "--resample",
+    type=click.Choice(["nearest", "box", "bilinear", "bicubic", "lanczos"]),
+    default="bicubic",
+    show_default=True,
+)
+@click.option("--output", metavar="NAME", help="The output that is the embedding ['embedding', or the only one].")
+@click.option("--license", "licence", default="unknown", show_default=True, help="To be shown with it.")
+def add(
+    file: str,
+    name: str,
+    mean: str,
+    std: str,
+    size: str | None,
+    resize: str | None,
+    resample: Resample,
+    output: str | None,
+    licence: str,
+) -> None:
+    """Register the network in FILE.onnx, with its preprocessing, under a name of your own.
+
+    The file stays where it is; its hash is recorded. A network that takes pixels of 0 to 255 wants
+    --std 0.00392157.
+
+    \b
+    lookalike models add vit.onnx --name vit-tiny --mean 0.5 --std 0.5 --size 224 --resize 256
+    """
+    from lookalike.models.backbones import onnx
+    from lookalike.models.check import check
+
+    height, width = _size(size)
+    fit: Fit = "squash" if resize == "squash" else "pad" if resize == "pad" else "crop"
+    short = _whole("--resize", resize) if resize and fit == "crop" else None
+    spec = InputSpec(
+        (height, width), fit, resize=short, resample=resample, mean=_three("--mean", mean), std=_three("--std", std)
+    )
+    if any(value == 0 for value in spec.std or ()):
+        raise UsageError("--std: 0 cannot be divided by")
+    card = onnx.describe(file, name=name, spec=spec, output=output, license=licence)
+    if problems := check(registry.load(card)):
+        raise UsageError(f"{file}: {problems[0]}")
+    path = registry.save_card(card)
+    echo_text(f"{card.name}: {card.dim} dimensions, input {card.input.size[0]} x {card.input.size[1]}; card: {path}")
+
+
+@command.command()
+@click.argument("name")
+def remove(name: str) -> None:
+    """Forget a network of your own. Its file and the collections stay as they are."""
+    registry.remove_card(name)
+    echo_text(f"{name}: removed")
+
+
+@command.command("check")
+@click.argument("name")
+@click.pass_context
+def check_(ctx: click.Context, name: str) -> None:
+    """Hold a model to the contract of all models: shape, type, finite, deterministic, batch equals single."""
+    from lookalike.models.check import check
+
+    problems = check(registry.load(registry.card(name)))
+    for problem in problems:
+        echo_text(f"{name}: {problem}")
+    if problems:
+        raise ModelUnavailable(f"{name}: {len(problems)} promises are broken")
+    echo_text(f"{name}: all is well")
+
+
+def _as_json(card: ModelCard) -> dict[str, object]:
+    obstacle = registry.obstacle(card)
+    return {
+        "name": card.name,
+        "kind": card.kind,
+        "dim": card.dim,
+        "summary": card.summary,
+        "licence": card.license,
+        "source": card.source,
+        "texts": card.texts,
+        "runs": obstacle is None,
+        "remedy": obstacle,
+        "revision": card.revision,
+        "fingerprint": card.fingerprint,
+        "input": json.loads(json.dumps(card.as_json()["input"])),
+        "path": card.path,
+    }
+
+
+def _size(text: str | None) -> tuple[int, int]:
+    if text is None:
+        return 0, 0
+    sides = [_whole("--size", part) for part in text.lower().split("x")]
+    if len(sides) > 2:
+        raise UsageError(f"--size {text}: give one number, or HEIGHTxWIDTH")
+    return sides[0], sides[-1]
+
+
+def _whole(option: str, text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or not 0 < int(text) <= 4096:
+        raise UsageError(f"{option} {text}: a whole number from 1 to 4096 is wanted")
+    return int(text)
+
+
+def _three(option: str, text: str) -> tuple[float, float, float]:
+    try:
+        values = [float(part) for part in text.replace(",", " ").split()]
+        r, g, b = values * 3 if len(values) == 1 else values
+    except ValueError as error:
+        raise UsageError(f"{option} {text}: give one number, or three as R,G,B") from error
+    return r, g, b

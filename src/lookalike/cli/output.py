@@ -1,0 +1,125 @@
+"""What commands print, and how."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from lookalike.indexing import Progress
+from lookalike.types import Hits, Score
+
+
+def echo_json(data: object) -> None:
+    """Plain ASCII, so that names which are no UTF-8 survive as \\udcXX escapes wherever it is sent."""
+    click.echo(json.dumps(data))
+
+
+def echo_text(line: str = "") -> None:
+    """A line for people; names that are no UTF-8 are shown with replacement marks."""
+    click.echo(printable(line))
+
+
+def note(line: str) -> None:
+    """A remark on standard error."""
+    click.echo(printable(line), err=True)
+
+
+def printable(text: str) -> str:
+    """Safe for a terminal: no control characters, no lone surrogates."""
+    clean = "".join(c if c.isprintable() or c == "\t" else "\ufffd" for c in text)
+    return clean.encode(errors="replace").decode()
+
+
+def echo_paths(paths: Sequence[str], end: bytes) -> None:
+    """Paths as the bytes that the file system gave, each once."""
+    for path in dict.fromkeys(paths):
+        sys.stdout.buffer.write(os.fsencode(path) + end)
+    sys.stdout.buffer.flush()
+
+
+def hits_json(hits: Hits) -> dict[str, Any]:
+    """The contract of `search --json` and `--jsonl`."""
+    return {
+        "query": hits.query,
+        "model": hits.model,
+        "hits": [
+            {"rank": hit.rank, "path": hit.path, "cosine": _short(hit.cosine), "score": _short(hit.score)}
+            for hit in hits
+        ],
+    }
+
+
+def scores_json(scores: Sequence[Score]) -> list[dict[str, Any]]:
+    """The contract of `compare --json`."""
+    return [{"model": s.model, "cosine": _short(s.cosine), "score": _short(s.score)} for s in scores]
+
+
+def _short(value: float) -> float:
+    return round(value, 6)
+
+
+def columns_text(columns: Sequence[Hits]) -> list[str]:
+    """Rankings side by side, as wide as the terminal (no limit in a pipe)."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 10_000
+    names = shortened([hit.path for hits in columns for hit in hits])
+    each = (width - 4) // max(1, len(columns)) - 2
+    cells = [
+        [hits.model, *(f"{hit.score:.3f} {_clip(printable(names[hit.path]), each - 6)}" for hit in hits)]
+        for hits in columns
+    ]
+    widths = [max(map(len, column)) for column in cells]
+    lines = []
+    for i in range(max(map(len, cells))):
+        row = (column[i] if i < len(column) else "" for column in cells)
+        label = "" if i == 0 else str(i)
+        lines.append(f"{label:>3} " + "  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip())
+    return lines
+
+
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of cells as aligned lines."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return ["  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def shortened(paths: Sequence[str]) -> dict[str, str]:
+    """Each path, less the folder that all of them have in common."""
+    if not paths:
+        return {}
+    common = os.path.commonpath([os.path.dirname(path) for path in paths])
+    return {path: os.path.relpath(path, common) for path in paths}
+
+
+def _clip(text: str, width: int) -> str:
+    """The end of a name says more than its beginning."""
+    return text if len(text) <= width or width < 8 else "…" + text[1 - width :]
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """A bar with rate and time left on a terminal, nothing in a pipe."""
+    from tqdm import tqdm
+
+    bars: dict[str, Any] = {}
+
+    def tell(what: str, done: int, total: int | None) -> None:
+        if what not in bars:
+            for bar in bars.values():
+                bar.close()
+            bars[what] = tqdm(
+                desc=what, total=total, unit=" files", file=sys.stderr, disable=None, dynamic_ncols=True, leave=False
+            )
+        bars[what].update(done - bars[what].n)
+
+    try:
+        yield tell
+    finally:
+        for bar in bars.values():
+            bar.close()

@@ -1,0 +1,167 @@
+"""lookalike index, as a user meets it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import lookalike
+from lookalike.store import CATALOGUE, Reader, Writer
+
+COUNTS = ("added", "changed", "unchanged", "removed", "ignored")
+
+
+def counts(result) -> list[int]:  # type: ignore[no-untyped-def]
+    return [result.json[name] for name in COUNTS]
+
+
+def test_a_folder_is_indexed_kept_up_to_date_and_left_alone(photos: Path, lookalike_cli) -> None:  # type: ignore[no-untyped-def]
+    before = {path: path.read_bytes() for path in photos.rglob("*") if path.is_file()}
+    first = lookalike_cli("index", photos, "--model", "phash", "--model", "color", "--json")
+    assert (first.code, first.err) == (0, "")
+    assert counts(first) == [9, 0, 0, 0, 1]
+    assert first.json["models"] == ["phash", "color"]
+    assert first.json["unreadable"] == []
+    assert first.json["seconds"] > 0
+    assert (photos / ".lookalike" / CATALOGUE).is_file()
+
+    again = lookalike_cli("index", photos, "--json")
+    assert counts(again) == [0, 0, 9, 0, 1]
+    assert (again.json["models"], again.json["embedded"]) == (["phash", "color"], 0)
+    assert "nothing to embed" in lookalike_cli("index", photos).out
+
+    (photos / "coffee.jpg").unlink()
+    Image.open(photos / "cat small.png").rotate(90).save(photos / "cat small.png")
+    shutil.copy(photos / "astronaut.jpg", photos / "twin.jpg")
+    (photos / "bad.png").write_bytes(b"no picture")
+    third = lookalike_cli("index", photos, "--json")
+    assert third.code == 3
+    assert counts(third) == [1, 1, 7, 1, 1]
+    assert [file["path"] for file in third.json["unreadable"]] == [str(photos / "bad.png")]
+    assert third.json["unreadable"][0]["reason"] in third.err
+    assert third.json["embedded"] == 2, "the twin has its vectors already"
+
+    untouched = {path: content for path, content in before.items() if path.exists() and path.name != "cat small.png"}
+    assert all(path.read_bytes() == content for path, content in untouched.items())
+
+
+def test_a_touched_file_is_read_and_not_embedded(photos: Path, lookalike_cli) -> None:  # type: ignore[no-untyped-def]
+    lookalike_cli("index", photos, "--model", "phash")
+    os.utime(photos / "coffee.jpg", (1, 1))
+    result = lookalike_cli("index", photos, "--json")
+    assert counts(result) == [0, 0, 9, 0, 1]
+    assert result.json["embedded"] == 0
+    with Reader.open(photos / ".lookalike") as store:
+        assert store.files_below(str(photos))[str(photos / "coffee.jpg")].mtime_ns == 10**9
+
+
+def test_several_folders_live_in_one_collection_and_are_forgotten_apart(photos: Path, lookalike_cli) -> None:  # type: ignore[no-untyped-def]
+    other = photos.parent / "other"
+    shutil.copytree(photos / "more", other)
+    into = photos.parent / "both"
+    lookalike_cli("index", photos, "--into", into, "--model", "phash")
+    lookalike_cli("index", other, "--into", into)
+    shutil.rmtree(photos / "more")
+    result = lookalike_cli("index", photos, "--into", into, "--json")
+    assert counts(result) == [0, 0, 5, 4, 1]
+    info = lookalike_cli("info", into, "--json").json
+    assert info["images"] == 9
+    assert info["folders"] == [str(other), str(photos)]
+    assert not (photos / ".lookalike").exists()
+
+
+def test_a_second_model_is_added_and_a_plain_run_fills_its_gaps(photos: Path, lookalike_cli) -> None:  # type: ignore[no-untyped-def]
+    lookalike_cli("index", photos, "--model", "phash")
+    result = lookalike_cli("index", photos, "--model", "color", "--json")
+    assert counts(result) == [0, 0, 9, 0, 1]
+    assert result.json["embedded"] == 9
+    assert lookalike_cli("index", photos, "--json").json["models"] == ["phash", "color"]
+
+
+def test_the_default_model_is_sift(photos: Path, lookalike_cli) -> None:  # type: ignore[no-untyped-def]
+    assert lookalike_cli("index", photos, "--json").json["models"] == ["sift"]
+
+
+def test_excluded_files_are_left_out(photos: Path, lookalike_cli) -> None:  # type: ignore[no-untyped-def]
+    result = lookalike_cli("index", photos, "--model", "phash", "--exclude", "more", "--exclude", "*.png", "--json")
+    assert result.json["added"] == 4
+
+
+@pytest.mark.parametrize("missing", ["nowhere", "photos/coffee.jpg"])
+def test_no_such_folder(photos: Path, lookalike_cli, missing: str) -> None:  # type: ignore[no-untyped-def]
+    result = lookalike_cli("index", photos.parent / missing)
+    assert result.code == 2
+    assert result.err.count("\n") == 1
+    assert "folder" in result.err
+
+
+def test_an_empty_folder_makes_no_collection(tmp_path: Path, lookalike_cli) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "notes.txt").write_text("words")
+    result = lookalike_cli("index", tmp_path)
+    assert result.code == 1
+    assert "no images" in result.err
+    assert os.listdir(tmp_path) == ["notes.txt"]
+
+
+def test_an_unmounted_drive_forgets_nothing_unless_told(photos: Path, lookalike_cli) -> None:  # type: ignore[no-untyped-def]
+    into = photos.parent / "c"
+    lookalike_cli("index", photos, "--into", into, "--model", "phash")
+    shutil.rmtree(photos)
+    photos.mkdir()
+    refused = lookalike_cli("index", photos, "--into", into)
+    assert refused.code == 2
+    assert "--allow-empty" in refused.err
+    assert lookalike_cli("info", into, "--json").json["images"] == 9
+    assert lookalike_cli("index", photos, "--into", into, "--allow-empty", "--json").json["removed"] == 9
+
+
+def test_an_unknown_model_names_the_nearest_and_leaves_nothing(photos: Path, lookalike_cli) -> None:  # type: ignore[no-untyped-def]
+    result = lookalike_cli("index", photos, "--model", "pfash")
+    assert result.code == 2
+    assert "phash" in result.err
+    assert not (photos / ".lookalike").exists()
+
+
+def test_a_second_writer_is_told_to_wait(photos: Path, lookalike_cli) -> None:  # type: ignore[no-untyped-def]
+    with Writer.session(photos / ".lookalike"):
+        result = lookalike_cli("index", photos)
+    assert result.code == 2
+    assert "another process" in result.err
+
+
+def test_a_full_disk_keeps_what_was_committed(photos: Path, lookalike_cli) -> None:  # type: ignore[no-untyped-def]
+    """A limit on file sizes stands for the full disk: the same calls fail, with an error of the same kind."""
+    lookalike_cli("index", photos, "--model", "phash")
+    rng = np.random.default_rng(0)
+    for n in range(200):
+        Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(photos / f"{n}.png")
+    script = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (66000, 66000));"
+        "sys.argv = ['lookalike', 'index', sys.argv[1], '--model', 'phash', '--model', 'hog'];"
+        "from lookalike.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", script, photos], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2, done.stderr
+    assert "no space is left" in done.stderr
+    assert "Traceback" not in done.stderr
+    hits = lookalike.open(photos).search(photos / "cat small.png", model="phash", k=1)
+    assert hits[0].path == str(photos / "more" / "cat.jpg")
+    assert counts(lookalike_cli("index", photos, "--json"))[2] + counts(lookalike_cli("index", photos, "--json"))[0] > 0
+    assert lookalike_cli("info", photos, "--json").json["images"] == 209
+
+
+def test_a_folder_that_may_not_be_written_names_into(photos: Path, lookalike_read_only) -> None:  # type: ignore[no-untyped-def]
+    result = lookalike_read_only(photos, "index", photos, "--model", "phash")
+    assert result.code == 2
+    assert result.err.count("\n") == 1
+    assert "--into" in result.err
+    into = photos.parent / "elsewhere"
+    assert lookalike_read_only(photos, "index", photos, "--into", into, "--model", "phash").code == 0

@@ -1,0 +1,100 @@
+"""A run of `lookalike index` that is killed, or ended with Ctrl-C, loses only the batch in hand."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import lookalike
+from lookalike.store import Reader
+from tests.conftest import COMMAND
+
+MANY = 1500
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("many")
+    rng = np.random.default_rng(3)
+    for n in range(MANY):
+        pixels = np.kron(rng.integers(0, 256, (6, 8, 3)), np.ones((20, 20, 1))).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{n:04}.jpg")
+    return folder
+
+
+def committed(directory: Path) -> int:
+    if not Reader.exists(directory):
+        return 0
+    try:
+        with Reader.open(directory) as store:
+            return store.counts()["images"]
+    except lookalike.LookalikeError:
+        return 0  # so early that the schema is not there yet
+
+
+def start_and_stop(folder: Path, into: Path, how: signal.Signals, after: int) -> subprocess.Popen[bytes]:
+    """Start an index run and send a signal as soon as so many images are committed."""
+    command = [COMMAND, "index", folder, "--into", into, "--model", "phash", "--model", "hog", "--workers", "1"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 60
+    while committed(into) < after and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert process.poll() is None, "the run ended before it could be stopped"
+    process.send_signal(how)
+    process.wait(30)
+    return process
+
+
+def assert_whole(folder: Path, into: Path, reference: Path) -> None:
+    """The collection has every image, and the vectors of a run that was never disturbed."""
+    collection, undisturbed = lookalike.open(into), lookalike.open(reference)
+    for model in ("phash", "hog"):
+        images, vectors = collection.vectors(model)
+        expected_images, expected = undisturbed.vectors(model)
+        found = dict(zip([image.path for image in images], vectors, strict=True))
+        assert len(found) == MANY
+        for image, vector in zip(expected_images, expected, strict=True):
+            np.testing.assert_array_equal(found[image.path], vector)
+
+
+@pytest.fixture(scope="module")
+def reference(many: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    into = tmp_path_factory.mktemp("reference") / "c"
+    lookalike.open(many, into=into).add(models=["phash", "hog"])
+    return into
+
+
+@pytest.mark.parametrize("after", [1, 200, 600])
+def test_kill_9_at_any_moment_and_the_next_run_goes_on(many: Path, reference: Path, tmp_path: Path, after: int) -> None:
+    into = tmp_path / "c"
+    process = start_and_stop(many, into, signal.SIGKILL, after)
+    assert process.returncode == -signal.SIGKILL
+    kept = committed(into)
+    assert after <= kept < MANY
+    report = lookalike.open(many, into=into).add()
+    assert (report.unchanged, report.added) == (kept, MANY - kept)
+    assert_whole(many, into, reference)
+
+
+def test_ctrl_c_keeps_what_was_committed_says_so_and_the_next_run_goes_on(
+    many: Path, reference: Path, tmp_path: Path
+) -> None:
+    into = tmp_path / "c"
+    process = start_and_stop(many, into, signal.SIGINT, 100)
+    assert process.returncode == 130
+    assert process.stdout and process.stderr
+    output, errors = os.fsdecode(process.stdout.read()), os.fsdecode(process.stderr.read())
+    assert "run it again to go on" in output
+    assert "Traceback" not in errors
+    kept = committed(into)
+    assert f"{kept} added" in output
+    assert 100 <= kept < MANY
+    assert lookalike.open(many, into=into).add().added == MANY - kept
+    assert_whole(many, into, reference)

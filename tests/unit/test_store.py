@@ -1,0 +1,183 @@
+"""The store on disk: commits, removal, rewriting, mending, locks, formats."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lookalike.errors import CollectionBusy, CollectionDamaged, CollectionTooNew, NoCollection
+from lookalike.store import CATALOGUE, PRIVATE, Reader, Writer
+from lookalike.types import ImageFile, InputSpec, ModelCard
+
+CARD = ModelCard("toy", "descriptor", 4, InputSpec((8, 8)), "", "", "1", "", "x:y")
+NEXT = ModelCard("toy", "descriptor", 4, InputSpec((8, 8)), "", "", "2", "", "x:y")
+
+
+def image(path: str, n: int) -> ImageFile:
+    vector = np.zeros(4, dtype=np.float32)
+    vector[n % 4] = 1
+    return ImageFile(path, 10 + n, 1000 + n, f"{n:064x}", 30, 20, None, vectors={"toy": vector})
+
+
+def fill(directory: Path, count: int, folder: str = "/photos") -> None:
+    with Writer.session(directory) as store:
+        store.add_model(CARD)
+        store.commit([image(f"{folder}/{n}.jpg", n) for n in range(count)])
+
+
+def shown(directory: Path) -> dict[str, int]:
+    """Every image's path with the place of the 1 in its vector."""
+    with Reader.open(directory) as store:
+        (model,) = store.models()
+        vectors = np.asarray(store.vectors(model))
+        return {i.path: int(vectors[row].argmax()) for row, group in store.images(model).items() for i in group}
+
+
+def test_what_is_committed_is_read_back(tmp_path: Path) -> None:
+    fill(tmp_path, 6)
+    assert shown(tmp_path) == {f"/photos/{n}.jpg": n % 4 for n in range(6)}
+    with Reader.open(tmp_path) as store:
+        assert store.counts() == {"images": 6, "pictures": 6, "unreadable": 0}
+
+
+def test_files_with_the_same_bytes_share_a_vector(tmp_path: Path) -> None:
+    fill(tmp_path, 2)
+    with Writer.session(tmp_path) as store:
+        store.commit([image("/photos/copy.jpg", 1), image("/photos/again.jpg", 1)])
+    with Reader.open(tmp_path) as store:
+        (model,) = store.models()
+        assert model.rows == 2
+        assert store.counts() == {"images": 4, "pictures": 2, "unreadable": 0}
+    assert shown(tmp_path)["/photos/copy.jpg"] == shown(tmp_path)["/photos/1.jpg"]
+
+
+def test_a_changed_file_leaves_its_old_picture_behind(tmp_path: Path) -> None:
+    fill(tmp_path, 3)
+    with Writer.session(tmp_path) as store:
+        store.commit([image("/photos/1.jpg", 7)])
+        (model,) = store.models()
+        assert store.dead_rows(model) == [1]
+    assert shown(tmp_path) == {"/photos/0.jpg": 0, "/photos/1.jpg": 3, "/photos/2.jpg": 2}
+
+
+def test_forgetting_many_rewrites_the_vectors_and_an_open_map_stays_readable(tmp_path: Path) -> None:
+    fill(tmp_path, 3000)
+    with Reader.open(tmp_path) as reader:
+        (before,) = reader.models()
+        mapped = reader.vectors(before)
+        with Writer.session(tmp_path) as store:
+            store.forget([f"/photos/{n}.jpg" for n in range(0, 3000, 2)])
+        assert np.asarray(mapped[2999]).argmax() == 2999 % 4
+    assert shown(tmp_path) == {f"/photos/{n}.jpg": n % 4 for n in range(1, 3000, 2)}
+    with Reader.open(tmp_path) as reader:
+        (after,) = reader.models()
+        assert (after.rows, after.file == before.file, reader.dead_rows(after)) == (1500, False, [])
+    assert len(list((tmp_path / "vectors").iterdir())) == 1
+
+
+def test_another_revision_drops_the_old_vectors_and_says_so(tmp_path: Path) -> None:
+    fill(tmp_path, 3)
+    with Writer.session(tmp_path) as store:
+        assert store.add_model(CARD) is False
+        assert store.add_model(NEXT) is True
+        assert store.missing(f"{1:064x}", ["toy"]) == ["toy"]
+        assert [model.rows for model in store.models()] == [0]
+
+
+def test_bytes_of_a_batch_that_was_cut_off_are_not_seen(tmp_path: Path) -> None:
+    fill(tmp_path, 3)
+    (file,) = (tmp_path / "vectors").iterdir()
+    with file.open("ab") as tail:
+        tail.write(b"\x00" * 13)
+    assert len(shown(tmp_path)) == 3
+    with Writer.session(tmp_path) as store:
+        store.commit([image("/photos/9.jpg", 9)])
+    assert file.stat().st_size == 4 * 4 * 2
+    assert shown(tmp_path)["/photos/9.jpg"] == 1
+
+
+def test_lost_vectors_are_refused_by_readers_and_made_anew_by_the_next_writer(tmp_path: Path) -> None:
+    fill(tmp_path, 3)
+    (file,) = (tmp_path / "vectors").iterdir()
+    file.write_bytes(file.read_bytes()[:5])
+    with pytest.raises(CollectionDamaged, match="lookalike index"):
+        shown(tmp_path)
+    with Writer.session(tmp_path) as store:
+        assert store.missing(f"{1:064x}", ["toy"]) == ["toy"]
+
+
+def test_a_failed_commit_leaves_nothing(tmp_path: Path) -> None:
+    fill(tmp_path, 2)
+    bad = image("/photos/bad.jpg", 9)
+    bad.width = None  # type: ignore[assignment]
+    with Writer.session(tmp_path) as store, pytest.raises(Exception, match="NOT NULL"):
+        store.commit([image("/photos/8.jpg", 8), bad])
+    assert set(shown(tmp_path)) == {"/photos/0.jpg", "/photos/1.jpg"}
+
+
+def test_a_second_writer_is_refused_while_readers_go_on(tmp_path: Path) -> None:
+    fill(tmp_path, 2)
+    with Writer.session(tmp_path) as store:
+        store.commit([image("/photos/5.jpg", 5)])
+        with pytest.raises(CollectionBusy, match="wait"), Writer.session(tmp_path):
+            pass
+        assert len(shown(tmp_path)) == 3
+    with Writer.session(tmp_path):
+        pass
+
+
+def test_a_snapshot_does_not_see_later_commits(tmp_path: Path) -> None:
+    fill(tmp_path, 2)
+    with Reader.open(tmp_path) as reader, reader.snapshot():
+        assert reader.counts()["images"] == 2
+        with Writer.session(tmp_path) as store:
+            store.commit([image("/photos/5.jpg", 5)])
+        assert reader.counts()["images"] == 2
+
+
+def test_a_private_collection_may_move_with_its_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    fill(folder / PRIVATE, 2, folder=str(folder))
+    with Writer.session(folder / PRIVATE) as store:
+        store.add_folder(str(folder))
+        store.commit([image("/elsewhere/9.jpg", 9)])
+    folder.rename(tmp_path / "b")
+    moved = tmp_path / "b"
+    assert set(shown(moved / PRIVATE)) == {f"{moved}/0.jpg", f"{moved}/1.jpg", "/elsewhere/9.jpg"}
+    with Reader.open(moved / PRIVATE) as store:
+        assert store.folders() == [str(moved)]
+        assert set(store.files_below(str(moved))) == {f"{moved}/0.jpg", f"{moved}/1.jpg"}
+
+
+def test_below_a_folder_means_below_and_not_beside(tmp_path: Path) -> None:
+    with Writer.session(tmp_path) as store:
+        store.add_model(CARD)
+        store.commit([image(f"/p/{name}", n) for n, name in enumerate(["a/1.jpg", "a/b/2.jpg", "ab/3.jpg", "a.jpg"])])
+        assert set(store.files_below("/p/a")) == {"/p/a/1.jpg", "/p/a/b/2.jpg"}
+        assert len(store.files_below("/p")) == 4
+
+
+def test_names_that_are_no_utf8_survive(tmp_path: Path) -> None:
+    with Writer.session(tmp_path) as store:
+        store.add_model(CARD)
+        store.commit([image("/photos/\udcff\udcfe.jpg", 1)])
+    assert shown(tmp_path) == {"/photos/\udcff\udcfe.jpg": 1}
+
+
+def test_no_collection_a_newer_one_and_a_broken_one(tmp_path: Path) -> None:
+    with pytest.raises(NoCollection, match="lookalike index"):
+        Reader.open(tmp_path)
+    fill(tmp_path, 1)
+    with sqlite3.connect(tmp_path / CATALOGUE) as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(CollectionTooNew, match="pip install --upgrade"):
+        Reader.open(tmp_path)
+    with pytest.raises(CollectionTooNew), Writer.session(tmp_path):
+        pass
+    (tmp_path / CATALOGUE).write_bytes(b"SQLite format 3\x00" + b"garbage" * 1000)
+    with pytest.raises(CollectionDamaged, match="move it away"):
+        Reader.open(tmp_path)
