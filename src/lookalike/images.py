@@ -13,24 +13,22 @@ import errno
 import importlib
 import io
 import os
-import re
 import stat
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from pathlib import PurePath
-from typing import Any, BinaryIO, NamedTuple, TypeAlias, cast
+from typing import Any, BinaryIO, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image
 
 from lookalike.errors import UnreadableImage
+from lookalike.formats import HEAD, Format, PathLike, format_of, has_image_magic, is_image_name, jxl_size, plugin_of
 from lookalike.types import Picture, Pixels
 
-PathLike: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 ImageLike: TypeAlias = str | os.PathLike[str] | bytes | npt.NDArray[Any] | Image.Image | Picture
 
 MAX_PIXELS = 200_000_000
@@ -38,60 +36,6 @@ MAX_PIXELS = 200_000_000
 
 MAX_BYTES = 1 << 30
 """A larger file is refused before it is read."""
-
-_HEAD = 64  # bytes that tell a format: an AVIF may list its brands that far
-
-
-class _Format(NamedTuple):
-    """A format that is read. Where `magic` is None nothing in the data tells it, and its suffix has to."""
-
-    name: str
-    plugin: str  # "Png" stands for "PIL.PngImagePlugin:PngImageFile"
-    suffixes: str
-    magic: bytes | None
-
-
-_FORMATS = (
-    # The JPEG class reads the first picture of an MPO too, and a damaged list of the others does not matter.
-    _Format("JPEG", "Jpeg", ".jpg .jpeg .jpe .jfif .jif .mpo", rb"\xff\xd8\xff"),
-    _Format("PNG", "Png", ".png .apng", rb"\x89PNG\r\n\x1a\n"),
-    _Format("GIF", "Gif", ".gif", rb"GIF8[79]a"),
-    _Format("WebP", "WebP", ".webp", rb"RIFF....WEBP"),
-    _Format("AVIF", "Avif", ".avif .avifs", rb"....ftyp(?:avi[fs]|(?:mif1|msf1|miaf)....(?:....)*?avi[fs])"),
-    _Format("HEIC", "pillow_heif:HeifImageFile", ".heic .heif .hif .heics .heifs",
-            rb"....ftyp(?:hei[cxms]|hev[cxms]|mif[12]|msf1|miaf)"),
-    _Format("JPEG XL", "pillow_jxl.JpegXLImagePlugin:JXLImageFile", ".jxl",
-            rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n"),
-    _Format("TIFF", "Tiff", ".tif .tiff", rb"II(?:[*+]\0|\0\*)|MM(?:\0[*+]|\*\0)"),
-    _Format("JPEG 2000", "Jpeg2K", ".jp2 .j2k .jpf .jpx .j2c .jpc",
-            rb"\xff\x4f\xff\x51|\0\0\0\x0cjP  \r\n\x87\n"),
-    # Two letters do not make a BMP, nor "P1" a PBM: the fields behind them must make sense as well.
-    _Format("BMP", "Bmp", ".bmp .dib", rb"BM.{12}[\x0c\x10\x28\x34\x38\x40\x6c\x7c]\0\0\0"),
-    _Format("PPM", "Ppm", ".ppm .pgm .pbm .pnm .pfm", rb"P(?:[1-6]\s+(?:#|\d+\s+(?:#|\d+\s))|f\s+\d+\s)"),
-    _Format("ICO", "Ico", ".ico", rb"\0\0\x01\0[^\0]\0...[\0\xff]"),
-    _Format("CUR", "Cur", ".cur", rb"\0\0\x02\0[^\0]\0...[\0\xff]"),
-    _Format("PSD", "Psd", ".psd", rb"8BPS\0\x01"),
-    _Format("DDS", "Dds", ".dds", rb"DDS \x7c\0\0\0"),
-    _Format("SGI", "Sgi", ".sgi .rgb .rgba .bw", rb"\x01\xda[\0\x01][\x01\x02]\0[\x01-\x03]"),
-    _Format("PCX", "Pcx", ".pcx", rb"\n[\0\x02\x03\x05][\0\x01][\x01\x02\x04\x08]"),
-    _Format("XPM", "Xpm", ".xpm", rb"/\* XPM \*/"),
-    _Format("MSP", "Msp", ".msp", rb"DanM|LinS"),
-    _Format("XBM", "Xbm", ".xbm", None),
-    _Format("TGA", "Tga", ".tga .icb .vda .vst", None),
-    _Format("IM", "Im", ".im", None),
-)  # fmt: skip
-
-_BY_SUFFIX = {suffix: row for row in _FORMATS for suffix in row.suffixes.split()}
-
-_NO_IMAGES = (
-    (rb"%!PS|\xc5\xd0\xd3\xc6", "PostScript is not read"),
-    (rb"\W*<(?:svg|!doctype svg|(?:\?xml|!--).*<svg|\?xml.*<!doctype svg)", "SVG is not read"),
-    (rb"\W*<(?:!doctype )?html", "no image: the data is a web page"),
-    (rb"%PDF", "no image: the data is a PDF"),
-    (rb"\x1f\x8b", "no image: the data is compressed by gzip"),
-    (rb"PK\x03\x04", "no image: the data is a ZIP archive"),
-    (rb"....ftyp", "no image: the data is a video"),
-)
 
 _OS_REASONS = {
     errno.ENOENT: "no such file",
@@ -107,22 +51,12 @@ _TURNS = dict(zip(range(2, 9), (
 ), strict=True))  # fmt: skip
 
 
-def is_image_name(path: PathLike) -> bool:
-    """Whether the suffix, in either case, is that of a format that is read here."""
-    return _suffix(path) in _BY_SUFFIX
-
-
-def has_image_magic(head: bytes) -> bool:
-    """Whether a file's first bytes (32 or more) are those of a format that is read here."""
-    return _by_magic(head) is not None
-
-
 def looks_like_image(path: PathLike) -> bool:
     """Whether the suffix or, failing that, the first bytes say that the file is an image. Never blocks."""
     if is_image_name(path):
         return True
     with suppress(UnreadableImage), _opened(path) as (file, _):
-        return has_image_magic(file.read(_HEAD))
+        return has_image_magic(file.read(HEAD))
     return False
 
 
@@ -181,10 +115,6 @@ def thumbnail(source: ImageLike, side: int = 320) -> bytes:
     return out.getvalue()
 
 
-def _suffix(path: PathLike) -> str:
-    return PurePath(os.fsdecode(path)).suffix.lower()
-
-
 def _open_at_once(path: str, flags: int) -> int:
     # Without O_NONBLOCK the open itself would wait, on a pipe, until somebody writes.
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
@@ -216,26 +146,6 @@ def _check_size(size: tuple[int, int]) -> None:
     if width * height > MAX_PIXELS:
         millions = -(-width * height // 1_000_000)
         raise UnreadableImage(f"{millions} megapixels: the limit is {MAX_PIXELS // 1_000_000}")
-
-
-def _by_magic(data: bytes) -> _Format | None:
-    head = data[:_HEAD]
-    return next((row for row in _FORMATS if row.magic and re.match(row.magic, head, re.DOTALL)), None)
-
-
-def _format_of(data: bytes, name: str | None) -> _Format:
-    row = _by_magic(data)
-    if row is not None:
-        return row
-    if not data:
-        raise UnreadableImage("0 bytes")
-    for magic, reason in _NO_IMAGES:
-        if re.match(magic, data[:1024], re.DOTALL | re.IGNORECASE):
-            raise UnreadableImage(reason)
-    row = _BY_SUFFIX.get(_suffix(name)) if name else None
-    if row is None or row.magic is not None:
-        raise UnreadableImage("no image: not a format that is read")
-    return row
 
 
 class _Hush(threading.local):
@@ -288,7 +198,7 @@ def _reason(error: BaseException, kind: str) -> str:
 
 def _decode(data: bytes, side: int | None, name: str | None) -> Picture:
     with _guarded("image", name):
-        row = _format_of(data, name)
+        row = format_of(data, name)
     with _guarded(row.name, name):
         image = _header(row, data)
         full = image.size
@@ -299,16 +209,11 @@ def _decode(data: bytes, side: int | None, name: str | None) -> Picture:
         return _picture(image, full if image.size != full else None)
 
 
-def _header(row: _Format, data: bytes) -> Image.Image:
+def _header(row: Format, data: bytes) -> Image.Image:
     """The file as its plug-in opens it: of an allowed size, and (but for JPEG XL) not decoded yet."""
-    path = row.plugin if ":" in row.plugin else f"PIL.{row.plugin}ImagePlugin:{row.plugin}ImageFile"
-    module, _, name = path.partition(":")
-    try:
-        plugin = getattr(importlib.import_module(module), name)
-    except ImportError:
-        raise UnreadableImage(f"{row.name} needs a plug-in: pip install 'lookalike[formats]'") from None
+    plugin = plugin_of(row)
     if row.name == "JPEG XL":
-        _check_size(_jxl_size(data))
+        _check_size(jxl_size(data))
     image = cast(Image.Image, plugin(io.BytesIO(data)))
     _check_size(image.size)
     # Each scan of a JPEG costs a pass over all of its pixels, and may be twenty bytes long.
@@ -318,37 +223,7 @@ def _header(row: _Format, data: bytes) -> Image.Image:
     return image
 
 
-def _jxl_size(data: bytes) -> tuple[int, int]:
-    """(width, height) from the header of a JPEG XL (ISO/IEC 18181-1, SizeHeader), plain or in boxes (18181-2)."""
-    stream, at = (data[:16], 0) if data.startswith(b"\xff\x0a") else (b"", 0)
-    while len(stream) < 16 and at + 8 <= len(data):
-        length, kind, start = int.from_bytes(data[at : at + 4]), data[at + 4 : at + 8], at + 8
-        if length == 1:
-            length, start = int.from_bytes(data[start : start + 8]), at + 16
-        end = at + length if length else len(data)
-        if end < start:
-            raise ValueError("a box that ends before it starts")
-        if kind in (b"jxlc", b"jxlp"):
-            stream += data[start + 4 * (kind == b"jxlp") : end][:16]
-        at = end
-    bits = int.from_bytes(stream[2:], "little")
-
-    def take(count: int) -> int:
-        nonlocal bits
-        value, bits = bits & ((1 << count) - 1), bits >> count
-        return value
-
-    small = take(1)
-
-    def side() -> int:
-        return (take(5) + 1) * 8 if small else take((9, 13, 18, 30)[take(2)]) + 1
-
-    height = side()
-    up, down = ((0, 0), (1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))[take(3)]
-    return (height * up // down if up else side()), height
-
-
-def _reduced(row: _Format, data: bytes, side: int) -> Image.Image:
+def _reduced(row: Format, data: bytes, side: int) -> Image.Image:
     """A JPEG 2000 decoded at 1/2, 1/4, ... of its size, where it has so many levels."""
     image = _header(row, data)
     for level in range(max(0, (min(image.size) // side).bit_length() - 1), 0, -1):

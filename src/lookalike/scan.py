@@ -8,7 +8,8 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from lookalike.images import is_image_name, looks_like_image
+from lookalike.formats import is_image_name
+from lookalike.images import looks_like_image
 from lookalike.store import CATALOGUE
 from lookalike.types import ImageFile
 

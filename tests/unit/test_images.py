@@ -19,7 +19,8 @@ from PIL import Image
 
 from lookalike import images
 from lookalike.errors import UnreadableImage
-from lookalike.images import has_image_magic, is_image_name, looks_like_image, read, read_bytes, thumbnail
+from lookalike.formats import has_image_magic, is_image_name
+from lookalike.images import looks_like_image, read, read_bytes, thumbnail
 from lookalike.types import Picture
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
