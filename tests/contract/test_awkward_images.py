@@ -35,7 +35,7 @@ class Outcome:
 
 
 def needs_missing_plugin(name: str) -> bool:
-    suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122
+    suffix = os.path.splitext(name)[1].lower()
     if suffix in (".heic", ".heif"):
         return importlib.util.find_spec("pillow_heif") is None
     if suffix == ".jxl":

@@ -67,6 +67,7 @@ def group() -> None:
 
 def main() -> NoReturn:
     """The entry point: every error ends as one line on standard error and an exit code."""
+    _hush_c_libraries()
     try:
         code = group.main(standalone_mode=False)
         sys.stdout.flush()
@@ -83,6 +84,13 @@ def main() -> NoReturn:
     except Exception as error:  # noqa: BLE001 - the last door: nobody gets a bare traceback
         code = _explain(error)
     sys.exit(code if isinstance(code, int) else FOUND)
+
+
+def _hush_c_libraries() -> None:
+    """Codecs such as libtiff write remarks of their own on standard error: let only Python write there."""
+    if not os.environ.get("LOOKALIKE_DEBUG"):
+        sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8", errors="backslashreplace")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def _explain(error: Exception) -> int:

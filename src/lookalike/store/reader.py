@@ -6,6 +6,7 @@ import json
 import os
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -57,6 +58,7 @@ class Reader:
     def __init__(self, directory: Path, connection: sqlite3.Connection) -> None:
         self.directory = directory
         self._db = connection
+        weakref.finalize(self, connection.close)
         self._lock = threading.RLock()  # one connection, used from several threads
         self._base = os.fsencode(directory.parent) + os.fsencode(os.sep) if directory.name == PRIVATE else None
 
