@@ -20,8 +20,8 @@ from lookalike.types import ModelCard, Picture, Pixels, Vectors
 Table: TypeAlias = npt.NDArray[np.float32]
 """(256, bins): how much of each bin a channel's value 0 to 255 belongs to; rows sum to 1."""
 
-HUES, CHROMAS, VALUES = 16, 3, 4
-GREYS = 8
+HUES, CHROMAS, VALUES = 16, 3, 6
+GREYS = 24
 DIM = HUES * CHROMAS * VALUES + GREYS
 
 
@@ -50,7 +50,8 @@ def histogram(pixels: Pixels) -> npt.NDArray[np.float32]:
     chroma = value - pixels.min(axis=2).ravel()
     of_chroma, of_value = _CHROMA[chroma], _VALUE[value]
     tone = (of_chroma[:, 1:, None] * of_value[:, None, :]).reshape(len(hsv), -1)
-    coloured = _HUE[hue].T @ tone
+    # einsum, not @: BLAS would start its own threads for so little, and wait for them on a busy machine.
+    coloured = np.einsum("ph,pt->ht", _HUE[hue], tone)
     grey = of_chroma[:, 0] @ _GREY[value]
     shares = np.concatenate([coloured.ravel(), grey])
     return np.asarray(shares / np.float32(len(hsv)), dtype=np.float32)
@@ -71,6 +72,6 @@ def _circular(bins: int) -> Table:
 
 
 _HUE = _circular(HUES)
-_CHROMA = _soft([8, 40, 96, 176])  # the first one is grey
-_VALUE = _soft(np.linspace(32, 224, VALUES))
-_GREY = _soft(np.linspace(16, 240, GREYS))
+_CHROMA = _soft([2, 12, 40, 110])  # the first one is grey; most of what cameras see has little chroma
+_VALUE = _soft((np.arange(VALUES) + 0.5) * 256 / VALUES)
+_GREY = _soft((np.arange(GREYS) + 0.5) * 256 / GREYS)
