@@ -81,7 +81,9 @@ class ModelCard:
     extra:    the pip extra that it needs, if any
     texts:    whether it embeds words too
     options:  the loader's own settings (part of the fingerprint)
-    path:     the file with the weights, where there is one (not part of the fingerprint)
+    weights:  where the official weights are: "hf:OWNER/NAME", "https://...", or "file" where the user brings them;
+              None where the model needs none (not part of the fingerprint)
+    path:     the file or folder with the weights on this machine (not part of the fingerprint)
     """
 
     name: str
@@ -96,6 +98,7 @@ class ModelCard:
     extra: str | None = None
     texts: bool = False
     options: Mapping[str, str] = field(default_factory=dict)
+    weights: str | None = None
     path: str | None = None
 
     @property
@@ -130,6 +133,15 @@ class Backbone(Protocol):
 
     def embed(self, pictures: Sequence[Picture]) -> Vectors:
         """(n, dim) float32 of length 1, one row a picture, the same whatever else is in the batch."""
+        ...
+
+
+@runtime_checkable
+class TextBackbone(Backbone, Protocol):
+    """A model that puts words where it puts the pictures that they describe."""
+
+    def embed_texts(self, texts: Sequence[str]) -> Vectors:
+        """(n, dim) float32 of length 1."""
         ...
 
 
