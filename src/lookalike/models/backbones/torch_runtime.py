@@ -6,8 +6,10 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from lookalike.metrics import normalised
@@ -50,7 +52,7 @@ class TorchBackbone:
     def embed(self, pictures: Sequence[Picture]) -> Vectors:
         return self.run(batch(pictures, self.card.input), self._forward)
 
-    def run(self, x: np.ndarray, forward: Forward) -> Vectors:  # type: ignore[type-arg]
+    def run(self, x: npt.NDArray[Any], forward: Forward) -> Vectors:
         """Rows of length 1; where memory runs out, halves of the batch."""
         try:
             with torch.inference_mode(), self._one_at_a_time:
