@@ -13,7 +13,7 @@ import cv2
 import imagehash
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageColor, ImageOps
 from skimage import data, feature
 
 from lookalike.models.backbones import color, hog, vlad
@@ -110,6 +110,24 @@ def test_mirrored_sift_keypoints_have_the_same_descriptors() -> None:
     there, back = vlad.sift(image), vlad.sift(np.ascontiguousarray(image[:, ::-1]))
     best = (back @ there.T).max(axis=1)  # cosines: RootSIFT has length 1
     assert np.median(best) > 0.99
+
+
+def stripes(*colours: str, across: bool = False) -> Picture:
+    """A flag of equal stripes: it has edges, and not one keypoint."""
+    flag = Image.new("RGB", (len(colours), 1))
+    for place, colour in enumerate(colours):
+        flag.putpixel((place, 0), ImageColor.getrgb(colour))
+    flag = flag.resize((300, 200), Image.Resampling.NEAREST)
+    return picture(flag.transpose(Image.Transpose.ROTATE_90) if across else flag)
+
+
+def test_sift_tells_pictures_without_keypoints_apart_by_their_edges() -> None:
+    austria = stripes("red", "white", "red", across=True)
+    france, again, poland = stripes("navy", "white", "red"), stripes("navy", "white", "red"), stripes("white", "red")
+    assert not cv2.SIFT.create(1000).detect(cv2.cvtColor(france.pixels, cv2.COLOR_RGB2GRAY), None)
+    rows = model("sift").embed([france, again, austria, poland])
+    assert rows[0] @ rows[1] == pytest.approx(1, abs=1e-5)
+    assert max(rows[0] @ rows[2], rows[0] @ rows[3], rows[2] @ rows[3]) < 0.9
 
 
 @pytest.mark.parametrize("name", PHOTOS)

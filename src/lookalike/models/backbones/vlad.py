@@ -101,19 +101,30 @@ def vlad(descriptors: Floats, local_mean: Floats, local_basis: Floats, centres: 
 def sift(pixels: Pixels) -> Floats:
     """(n, 128) RootSIFT of the 1000 strongest keypoints, folded so that a mirrored picture has the same.
 
+    A picture without keypoints is described on a grid; a flat one gives none.
+
     Mirroring swaps a patch's upper and lower half (seen along its own direction). The sum of the halves, and
     the difference without its sign, do not notice; length is kept.
     """
     if min(pixels.shape[:2]) < SMALLEST:
         return np.zeros((0, 128), dtype=np.float32)
+    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     detector = cv2.SIFT.create(nfeatures=1000)  # a new one each time costs nothing, and threads share nothing
-    keypoints, found = detector.detectAndCompute(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), None)
+    keypoints, found = detector.detectAndCompute(grey, None)
     if not keypoints:
-        return np.zeros((0, 128), dtype=np.float32)
+        _, found = detector.compute(grey, _grid(*grey.shape))
+        found = found[found.any(axis=1)]
     root = np.sqrt(found / np.maximum(found.sum(axis=1, keepdims=True), np.float32(1e-9)))
     mirrored = root[:, _MIRROR]
     folded = np.hstack([(root + mirrored)[:, :64], np.abs(root - mirrored)[:, :64]])
     return np.asarray(folded / np.sqrt(2), dtype=np.float32)
+
+
+def _grid(height: int, width: int) -> list[cv2.KeyPoint]:
+    """Places all over a picture that has no keypoints (a flag of plain stripes, say): its edges still tell it apart."""
+    step = min(height, width) / 8
+    places = np.mgrid[step / 2 : height : step, step / 2 : width : step].reshape(2, -1).T
+    return [cv2.KeyPoint(float(x), float(y), step, 0) for y, x in places]
 
 
 def orb(pixels: Pixels) -> Floats:
