@@ -60,9 +60,13 @@ _FORMATS = (
 
 _BY_SUFFIX = {suffix: row for row in _FORMATS for suffix in row.suffixes.split()}
 
+_UNREAD_SUFFIXES = {".svg", ".svgz", ".flif"}
+"""Images all the same: such a file is told as unreadable, not passed over like a text."""
+
 _NO_IMAGES = (
     (rb"%!PS|\xc5\xd0\xd3\xc6", "PostScript is not read"),
     (rb"\W*<(?:svg|!doctype svg|(?:\?xml|!--).*<svg|\?xml.*<!doctype svg)", "SVG is not read"),
+    (rb"FLIF", "FLIF is not read"),
     (rb"\W*<(?:!doctype )?html", "no image: the data is a web page"),
     (rb"%PDF", "no image: the data is a PDF"),
     (rb"\x1f\x8b", "no image: the data is compressed by gzip"),
@@ -72,8 +76,9 @@ _NO_IMAGES = (
 
 
 def is_image_name(path: PathLike) -> bool:
-    """Whether the suffix, in either case, is that of a format that is read here."""
-    return _suffix(path) in _BY_SUFFIX
+    """Whether the suffix, in either case, is that of an image."""
+    suffix = _suffix(path)
+    return suffix in _BY_SUFFIX or suffix in _UNREAD_SUFFIXES
 
 
 def has_image_magic(head: bytes) -> bool:

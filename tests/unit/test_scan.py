@@ -24,9 +24,10 @@ def test_suffix_or_magic_makes_an_image_and_anything_else_is_counted(tmp_path: P
     picture(tmp_path / "a.PNG")
     picture(tmp_path / "b" / "no suffix")
     (tmp_path / "broken.jpg").write_text("not one, but its name says so")
+    (tmp_path / "drawing.svg").write_text("<svg/>")
     (tmp_path / "notes.txt").write_text("words")
     (tmp_path / "empty").touch()
-    assert names(tmp_path) == ["a.PNG", os.path.join("b", "no suffix"), "broken.jpg"]
+    assert names(tmp_path) == ["a.PNG", os.path.join("b", "no suffix"), "broken.jpg", "drawing.svg"]
     assert scan(str(tmp_path)).ignored == 2
 
 
