@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import isfinite
 
 import click
 
@@ -103,8 +104,8 @@ def add(
     spec = InputSpec(
         (height, width), fit, resize=short, resample=resample, mean=_three("--mean", mean), std=_three("--std", std)
     )
-    if any(value == 0 for value in spec.std or ()):
-        raise UsageError("--std: 0 cannot be divided by")
+    if min(spec.std or ()) <= 0:
+        raise UsageError(f"--std {std}: must be above 0")
     card = onnx.describe(file, name=name, spec=spec, output=output, license=licence)
     if problems := check(registry.load(card)):
         raise UsageError(f"{file}: {problems[0]}")
@@ -173,6 +174,8 @@ def _three(option: str, text: str) -> tuple[float, float, float]:
     try:
         values = [float(part) for part in text.replace(",", " ").split()]
         r, g, b = values * 3 if len(values) == 1 else values
+        if not all(map(isfinite, values)):
+            raise ValueError
     except ValueError as error:
         raise UsageError(f"{option} {text}: give one number, or three as R,G,B") from error
     return r, g, b

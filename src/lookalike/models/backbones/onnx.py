@@ -18,10 +18,15 @@ from lookalike.models.preprocess import batch
 from lookalike.types import InputSpec, ModelCard, Picture, Vectors
 
 
+TOGETHER = 4
+"""Pictures that go through a network at a time: more is no faster on a CPU, and takes memory for each."""
+
+
 class OnnxBackbone:
     """A network of one image input, NCHW or NHWC; `options["output"]` names the output that is the embedding.
 
     An output of (n, dim) is taken as it is, (n, dim, h, w) is averaged over space, (n, tokens, dim) over tokens.
+    With `options["batch"]` of "1" pictures go through one by one.
     """
 
     def __init__(self, card: ModelCard, session: onnxruntime.InferenceSession) -> None:
@@ -31,14 +36,14 @@ class OnnxBackbone:
         self._output = card.options["output"]
         shape = self._input.shape
         self._channels_last = len(shape) == 4 and shape[3] == 3 and shape[1] != 3
-        self._one_by_one = isinstance(shape[0], int)
+        self._one_by_one = card.options.get("batch") == "1"
 
     def embed(self, pictures: Sequence[Picture]) -> Vectors:
         x = batch(pictures, self.card.input)
         if self._channels_last:
             x = np.ascontiguousarray(x.transpose(0, 2, 3, 1))
-        parts = np.split(x, len(x)) if self._one_by_one else [x]
-        return normalised(np.concatenate([self._run(part) for part in parts]))
+        step = 1 if self._one_by_one else TOGETHER
+        return normalised(np.concatenate([self._run(x[i : i + step]) for i in range(0, len(x), step)]))
 
     def _run(self, x: Any) -> Vectors:
         try:
@@ -50,6 +55,8 @@ class OnnxBackbone:
             out = out.mean(axis=(2, 3))
         elif out.ndim == 3:
             out = out.mean(axis=1)
+        if len(out) != len(x):
+            raise ModelUnavailable(f"model {self.card.name!r} gives {len(out)} rows for {len(x)} pictures")
         return np.asarray(out.reshape(len(x), -1), dtype=np.float32)
 
 
@@ -95,12 +102,21 @@ def describe(
         options={"output": chosen},
         path=str(Path(path).resolve()),
     )
-    trial = Picture(np.full((*spec.size, 3), 127, dtype=np.uint8), spec.size[1], spec.size[0], "RAW")
     try:
-        dim = OnnxBackbone(card, session).embed([trial]).shape[1]
+        return _tried(card, session)
+    except ModelUnavailable:
+        # Exporters often fix the batch to that of their own trial, and do not always say so.
+        card = replace(card, options={**card.options, "batch": "1"})
+    try:
+        return _tried(card, session)
     except ModelUnavailable as error:
         raise UsageError(f"{path}: a trial run failed: {error}") from error
-    return replace(card, dim=dim)
+
+
+def _tried(card: ModelCard, session: onnxruntime.InferenceSession) -> ModelCard:
+    height, width = card.input.size
+    trial = Picture(np.full((height, width, 3), 127, dtype=np.uint8), width, height, "RAW")
+    return replace(card, dim=OnnxBackbone(card, session).embed([trial, trial]).shape[1])
 
 
 def file_hash(path: str) -> str:
@@ -122,7 +138,7 @@ def _with_size(path: str, session: onnxruntime.InferenceSession, spec: InputSpec
             raise UsageError(f"{path}: the file does not say its input size: give it with --size 224")
         return replace(spec, size=fixed)
     if len(fixed) == 2 and fixed != spec.size:
-        raise UsageError(f"{path}: takes {fixed[0]} x {fixed[1]} pixels: run again with --size {fixed[0]}")
+        raise UsageError(f"{path}: takes {fixed[0]} x {fixed[1]} pixels: run again with --size {fixed[0]}x{fixed[1]}")
     return spec
 
 
