@@ -17,7 +17,6 @@ from lookalike.metrics import normalised
 from lookalike.models.preprocess import batch
 from lookalike.types import InputSpec, ModelCard, Picture, Vectors
 
-
 TOGETHER = 4
 """Pictures that go through a network at a time: more is no faster on a CPU, and takes memory for each."""
 
