@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lookalike.collection import open_collection as open
     from lookalike.comparison import Comparison, compare
     from lookalike.errors import LookalikeError, UnreadableImage
-    from lookalike.types import Hit, Hits
+    from lookalike.types import Hit, Hits, Term
 
 __version__ = "0.1.0"
 
@@ -27,6 +27,7 @@ _DOOR = {
     "Comparison": "lookalike.comparison:Comparison",
     "Hit": "lookalike.types:Hit",
     "Hits": "lookalike.types:Hits",
+    "Term": "lookalike.types:Term",
     "LookalikeError": "lookalike.errors:LookalikeError",
     "UnreadableImage": "lookalike.errors:UnreadableImage",
     "compare": "lookalike.comparison:compare",
@@ -38,6 +39,7 @@ __all__ = [
     "Hit",
     "Hits",
     "LookalikeError",
+    "Term",
     "UnreadableImage",
     "compare",
     "open",

@@ -18,9 +18,10 @@ from lookalike.embedding import embed_files, embed_picture
 from lookalike.errors import ModelMismatch, ModelUnavailable, NoCollection, UnreadableImage, UsageError
 from lookalike.index.exact import ExactIndex
 from lookalike.indexing import AddReport, Progress, existing_folder, update
+from lookalike.metrics import normalised
 from lookalike.models import registry
 from lookalike.store import CATALOGUE, PRIVATE, ModelEntry, Reader
-from lookalike.types import Hit, Hits, ImageFile, ImageRef, Vectors
+from lookalike.types import Hit, Hits, ImageFile, ImageRef, Term, Vectors
 
 IMPORTED = "imported"
 """The fingerprint of vectors that came without the model that made them."""
@@ -151,13 +152,39 @@ class Collection:
         """
         entry = self._entry(model or next(iter(self.models), registry.DEFAULT))
         if not isinstance(query, (str, os.PathLike)):
-            return self._rank("-", self._vector(query, entry, "the query"), entry, k, hidden=None)
+            return self._rank("-", self._vector(query, entry, "the query"), entry, k)
         path = os.fspath(query)
         try:
             vector = self._vector(images.read_bytes(path), entry, path)
         except UnreadableImage as error:
             raise UnreadableImage(error.reason, path) from error
-        return self._rank(path, vector, entry, k, hidden=None if include_self else path)
+        return self._rank(path, vector, entry, k, hidden=[] if include_self else [path])
+
+    def search_terms(
+        self, terms: Sequence[Term], *, model: str | None = None, k: int = 10, include_self: bool = False
+    ) -> Hits:
+        """The k images nearest to a mix of words and images: the weighted sum of their unit vectors.
+
+        >>> photos.search_terms([Term(text="a red bus at night")], model="clip")                # doctest: +SKIP
+        >>> photos.search_terms([Term(image="b.jpg"), Term(text="snow", weight=0.7)])           # doctest: +SKIP
+
+        Raises what `search` does, and ModelUnavailable where there are words and the model cannot read any.
+        """
+        entry = self._entry(model or next(iter(self.models), registry.DEFAULT))
+        if not terms:
+            raise UsageError("an empty query: give words or an image")
+        total = sum(term.weight * self._term(term, entry) for term in terms)
+        paths = [term.image for term in terms if term.image is not None]
+        query = "".join(f"{' - ' if term.weight < 0 else ' + '}{term}" for term in terms)
+        query = query.removeprefix(" + ").lstrip()
+        return self._rank(query, normalised(np.asarray(total)), entry, k, [] if include_self else paths)
+
+    def _term(self, term: Term, entry: ModelEntry) -> Vectors:
+        if term.image is not None:
+            return self._vector(images.read_bytes(term.image), entry, term.image)
+        if entry.fingerprint == IMPORTED:
+            raise self._no_model(entry, repr(term.text))
+        return np.asarray(registry.load_for_texts(registry.card(entry.name)).embed_texts([term.text or ""])[0])
 
     def search_files(
         self,
@@ -183,7 +210,7 @@ class Collection:
                     vector = self._stored(entry, file.sha256)
                 if vector is None:
                     raise self._no_model(entry, file.path)
-                columns.append(self._rank(file.path, vector, entry, k, None if include_self else file.path))
+                columns.append(self._rank(file.path, vector, entry, k, [] if include_self else [file.path]))
             yield Answer(file.path, tuple(columns))
 
     def _entry(self, name: str) -> ModelEntry:
@@ -225,20 +252,20 @@ class Collection:
             " search with an image of the collection, or with another --model"
         )
 
-    def _rank(self, query: str, vector: Vectors, entry: ModelEntry, k: int, hidden: str | None) -> Hits:
+    def _rank(self, query: str, vector: Vectors, entry: ModelEntry, k: int, hidden: Sequence[str] = ()) -> Hits:
         if k < 1:
             raise UsageError(f"k is {k}: ask for one hit or more")
-        hidden = hidden and os.path.realpath(hidden)
+        left_out = {os.path.realpath(path) for path in hidden}
         with self._store.snapshot():
             entry = self._entry(entry.name)
             index, allowed = self._index(entry)
-            cosines, rows = index.search(vector[None], k + bool(hidden), allowed=allowed)
+            cosines, rows = index.search(vector[None], k + len(left_out), allowed=allowed)
             images_of = self._store.images(entry, [row for row in rows[0] if row >= 0])
         found: list[tuple[float, ImageRef]] = [
             (float(cosine), image)
             for cosine, row in zip(cosines[0], rows[0], strict=True)
             for image in images_of.get(int(row), ())
-            if image.path != hidden
+            if image.path not in left_out
         ]
         items = (Hit(rank, cosine, image) for rank, (cosine, image) in enumerate(found[:k], 1))
         return Hits(query, entry.name, tuple(items))

@@ -32,12 +32,14 @@ HIT_SIDE, QUERY_SIDE, LARGE_SIDE, TOC_SIDE = 320, 480, 1024, 96
 class SearchSection:
     """One query and what each model found, side by side.
 
-    `query` is the path of the query image; where it is none ("-", say), `picture` is what to draw.
+    `query` is the path of the query image; where it is none ("-", say), `picture` is what to draw. With `words`
+    there is nothing to draw, and `query` is shown as it is.
     """
 
     query: str
     columns: Sequence[Hits]
     picture: ImageLike | None = None
+    words: bool = False
 
 
 @dataclass(frozen=True)

@@ -157,6 +157,19 @@ class Index(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A part of a mixed query: words, or the path of an image, and how much it counts (below 0: keep away from it)."""
+
+    text: str | None = None
+    image: str | None = None
+    weight: float = 1.0
+
+    def __str__(self) -> str:
+        weight = abs(self.weight)
+        return f"{self.text or self.image}" + (f":{weight:g}" if weight != 1 else "")
+
+
 @dataclass(slots=True)
 class ImageFile:
     """A file on its way into a collection, or a query: a scan says its path, size and date, embedding the rest.

@@ -22,6 +22,7 @@ from lookalike.embedding import embed_files, embed_picture
 from lookalike.errors import ModelUnavailable
 from lookalike.models import registry
 from lookalike.models.backbones.onnx import describe
+from lookalike.models.weights import models_folder
 from lookalike.types import ImageFile, InputSpec, ModelCard
 from tests.conftest import Result
 
@@ -409,7 +410,7 @@ def test_refused_in_one_line_and_nothing_registered(tmp_path: Path, lookalike_cl
     assert result.err.startswith("lookalike: ")
     assert expected in result.err
     assert result.err.count("\n") == 1, result.err
-    assert list(registry.models_folder().glob("*")) == []
+    assert list(models_folder().glob("*")) == []
 
 
 def test_a_batch_of_one_that_the_file_does_not_tell(tmp_path: Path, lookalike_cli: Cli) -> None:
@@ -451,7 +452,7 @@ def test_a_file_that_disappears_is_missed_with_its_remedy(tmp_path: Path, lookal
         registry.load(card)
     listed = {model["name"]: model for model in lookalike_cli("models", "--json").json}
     assert listed["tiny"]["runs"] is False
-    assert f"{file} is gone" in listed["tiny"]["remedy"]
+    assert f"{file} is gone" in listed["tiny"]["reason"]
     assert lookalike_cli("models", "check", "tiny").code == 2
     shutil.move(tmp_path / "elsewhere.onnx", file)
     assert lookalike_cli("models", "check", "tiny").code == 0

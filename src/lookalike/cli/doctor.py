@@ -16,6 +16,7 @@ from lookalike import __version__
 from lookalike.cli.output import echo_json, echo_text, table
 from lookalike.embedding import default_workers
 from lookalike.models import registry
+from lookalike.models.weights import models_folder
 
 PACKAGES = (
     "numpy",
@@ -47,11 +48,15 @@ def command(as_json: bool, offline: bool) -> None:
         "device": _device(),
         "sqlite": sqlite3.sqlite_version,
         **{name: _version(name) for name in PACKAGES},
-        "models folder": str(registry.models_folder()),
+        "models folder": str(models_folder()),
         "hub": _hub(offline),
         "file names": sys.getfilesystemencoding(),
     }
-    obstacles = {card.name: registry.obstacle(card) for card in registry.cards().values()}
+    obstacles = {
+        card.name: problem and problem.command
+        for card in registry.cards().values()
+        for problem in [registry.obstacle(card)]
+    }
     if as_json:
         echo_json({**facts, "models": obstacles})
         return

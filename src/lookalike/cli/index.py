@@ -6,7 +6,7 @@ import click
 
 import lookalike
 from lookalike.cli import FOUND, INTERRUPTED, UNREADABLE
-from lookalike.cli.output import echo_json, echo_text, note, progress
+from lookalike.cli.output import echo_json, echo_text, note, pooled, progress
 from lookalike.indexing import AddReport
 
 
@@ -16,6 +16,7 @@ from lookalike.indexing import AddReport
 @click.option(
     "--model", "models", multiple=True, metavar="NAME", help="A model; repeat for several [the collection's]."
 )
+@click.option("--pool", metavar="HOW", help="How models that are folders pool tokens, instead of their own way.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Names or paths below FOLDER to leave out.")
 @click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Files worked on at a time [the cores].")
 @click.option("--allow-empty", is_flag=True, help="Forget a folder's images even if none is left.")
@@ -26,6 +27,7 @@ def command(
     folder: str,
     into: str | None,
     models: tuple[str, ...],
+    pool: str | None,
     exclude: tuple[str, ...],
     workers: int | None,
     allow_empty: bool,
@@ -44,7 +46,12 @@ def command(
     collection = lookalike.open(folder, into=into)
     with progress() as tell:
         report = collection.add(
-            folder, models=models, exclude=exclude, workers=workers, allow_empty=allow_empty, progress=tell
+            folder,
+            models=pooled(models, pool),
+            exclude=exclude,
+            workers=workers,
+            allow_empty=allow_empty,
+            progress=tell,
         )
     for name in report.replaced:
         note(f"{name}: another revision than before: all of its vectors were dropped and are made anew")

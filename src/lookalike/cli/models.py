@@ -38,7 +38,10 @@ def command(ctx: click.Context, as_json: bool) -> None:
     if as_json:
         echo_json([_as_json(card) for card in cards])
         return
-    rows = [(c.name, c.kind, str(c.dim), c.license, registry.obstacle(c) or "yes", c.summary) for c in cards]
+    rows = [
+        (c.name, c.kind, str(c.dim), c.license, "yes" if (o := registry.obstacle(c)) is None else o.command, c.summary)
+        for c in cards
+    ]
     for line in table([("name", "kind", "dim", "licence", "runs here", "what it finds"), *rows]):
         echo_text(line)
 
@@ -147,7 +150,8 @@ def _as_json(card: ModelCard) -> dict[str, object]:
         "source": card.source,
         "texts": card.texts,
         "runs": obstacle is None,
-        "remedy": obstacle,
+        "reason": obstacle and obstacle.reason,
+        "remedy": obstacle and obstacle.command,
         "revision": card.revision,
         "fingerprint": card.fingerprint,
         "input": json.loads(json.dumps(card.as_json()["input"])),

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from lookalike.indexing import Progress
+from lookalike.models import registry
 from lookalike.types import Hits, Score
 
 
@@ -42,6 +43,12 @@ def echo_paths(paths: Sequence[str], end: bytes) -> None:
     for path in dict.fromkeys(paths):
         sys.stdout.buffer.write(os.fsencode(path) + end)
     sys.stdout.buffer.flush()
+
+
+def pooled(models: Sequence[str], pool: str | None) -> list[str]:
+    """--pool as the models that it speaks of know it: those that are folders or repositories."""
+    known = registry.cards() if pool else {}
+    return [f"{name}@{pool}" if pool and name not in known else name for name in models]
 
 
 def hits_json(hits: Hits) -> dict[str, Any]:

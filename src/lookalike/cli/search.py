@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 
@@ -10,18 +11,22 @@ import click
 
 import lookalike
 from lookalike.cli import FOUND, NOTHING, UNREADABLE
-from lookalike.cli.output import columns_text, echo_json, echo_paths, echo_text, hits_json, note
+from lookalike.cli.output import columns_text, echo_json, echo_paths, echo_text, hits_json, note, pooled
 from lookalike.collection import Answer, Collection, nearest_collection
 from lookalike.errors import UnreadableImage, UsageError
 from lookalike.report import SearchSection, write
 from lookalike.scan import scan
-from lookalike.types import Hits
+from lookalike.types import Hits, Term
 
 STDIN = "-"
 
 
 @click.command()
-@click.argument("queries", nargs=-1, required=True, metavar="QUERY...", type=click.Path())
+@click.argument("queries", nargs=-1, metavar="[QUERY]...", type=click.Path())
+@click.option("--text", "texts", multiple=True, metavar="WORDS[:W]", help="Words, for models that read them.")
+@click.option("--image", "pictures", multiple=True, metavar="FILE[:W]", help="An image, to be mixed with words.")
+@click.option("--not", "without", multiple=True, metavar="WORDS[:W]", help="Words or an image to keep away from.")
+@click.option("--pool", metavar="HOW", help="How models that are folders pool tokens, instead of their own way.")
 @click.option("--collection", metavar="DIR", type=click.Path(), help="[the one of this folder, or of one above]")
 @click.option("--model", "models", multiple=True, metavar="NAME", help="Repeat for several [all of the collection's].")
 @click.option("-k", default=10, show_default=True, type=click.IntRange(min=1), help="Hits a query and model.")
@@ -36,6 +41,10 @@ STDIN = "-"
 def command(
     ctx: click.Context,
     queries: tuple[str, ...],
+    texts: tuple[str, ...],
+    pictures: tuple[str, ...],
+    without: tuple[str, ...],
+    pool: str | None,
     collection: str | None,
     models: tuple[str, ...],
     k: int,
@@ -47,18 +56,31 @@ def command(
     """Find the images most like QUERY: an image file, a folder (each image in it is a query), or - for an image on
     standard input.
 
+    With --text, --image and --not, which mix, there is one query: the sum of their vectors, each as often as its
+    weight W says (1, if nothing). Words that are the name of a file mean that image.
+
     The score is (cosine + 1) / 2: 1 for the same picture, 0.5 for nothing in common.
 
     \b
     lookalike search cat.jpg
+    lookalike search --text "a red bus at night" --model clip
+    lookalike search --image b.jpg --text "snow:0.7" --not people --model clip
     lookalike search cat.jpg --model sift --model color -k 20 --html cats.html
     curl -s URL | lookalike search - --collection ~/photos --paths
     """
+    terms = [_term(t) for t in texts] + [_term(p, is_image=True) for p in pictures] + [_term(w, -1) for w in without]
+    if bool(terms) == bool(queries):
+        raise click.UsageError("give a QUERY (an image, a folder or -), or words with --text, not both")
     where = lookalike.open(collection) if collection else nearest_collection()
+    models = tuple(pooled(models, pool))
     answers: list[Answer] = []
     columns: list[Hits] = []
     stdin = sys.stdin.buffer.read() if STDIN in queries else b""
-    for answer in _answers(where, queries, stdin, models, k, include_self, workers):
+    if terms:
+        found = _search_terms(where, terms, models, k, include_self)
+    else:
+        found = _answers(where, queries, stdin, models, k, include_self, workers)
+    for answer in found:
         if answer.reason is not None:
             note(f"unreadable: {answer.query}: {answer.reason}: give an image file, a folder or -")
         for hits in answer.columns:
@@ -73,7 +95,7 @@ def command(
     elif form in ("paths", "null"):
         echo_paths([hit.path for hits in columns for hit in hits], b"\n" if form == "paths" else b"\0")
     if html:
-        _write_page(html, answers, stdin)
+        _write_page(html, answers, stdin, words=bool(terms))
     if any(answer.reason is not None for answer in answers):
         ctx.exit(UNREADABLE)
     ctx.exit(FOUND if any(len(hits) for hits in columns) else NOTHING)
@@ -105,6 +127,28 @@ def _answers(
     yield from where.search_files(files, models=models, k=k, include_self=include_self, workers=workers)
 
 
+def _term(text: str, sign: int = 1, is_image: bool = False) -> Term:
+    """WORDS or FILE, with a weight behind a colon if there is one. The name of a file means the image."""
+    weight = 1.0
+    if not os.path.exists(text):
+        head, colon, tail = text.rpartition(":")
+        if colon and re.fullmatch(r"\d+(\.\d*)?|\.\d+", tail):
+            text, weight = head, float(tail)
+    if is_image or os.path.isfile(text):
+        return Term(image=os.path.abspath(text), weight=sign * weight)
+    if not text.strip():
+        raise click.UsageError("no words: give some with --text")
+    return Term(text=text, weight=sign * weight)
+
+
+def _search_terms(
+    where: Collection, terms: Sequence[Term], models: Sequence[str], k: int, include_self: bool
+) -> Iterator[Answer]:
+    names = models or where.models
+    columns = [where.search_terms(terms, model=name, k=k, include_self=include_self) for name in names]
+    yield Answer(columns[0].query, tuple(columns))
+
+
 def _search_bytes(where: Collection, data: bytes, models: Sequence[str], k: int) -> Answer:
     try:
         return Answer(STDIN, tuple(where.search(data, model=name, k=k) for name in models or where.models))
@@ -122,9 +166,9 @@ def _show(answer: Answer) -> None:
     echo_text()
 
 
-def _write_page(html: str, answers: Sequence[Answer], stdin: bytes) -> None:
+def _write_page(html: str, answers: Sequence[Answer], stdin: bytes, words: bool) -> None:
     sections = [
-        SearchSection(answer.query, answer.columns, stdin if answer.query == STDIN else None)
+        SearchSection(answer.query, answer.columns, stdin if answer.query == STDIN else None, words)
         for answer in answers
         if answer.columns
     ]

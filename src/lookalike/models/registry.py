@@ -1,46 +1,70 @@
-"""Models by name: the built-in rows, and those that the user has added. The only place that loads one."""
+"""Models by name: the built-in rows, the user's own, and folders of weights. The only place that loads one."""
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
 import importlib.util
 import json
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
-
-import platformdirs
+from typing import NamedTuple
 
 from lookalike.errors import ModelUnavailable, UnknownModel, UsageError
+from lookalike.models import weights
 from lookalike.models.catalog import CARDS
-from lookalike.types import Backbone, ModelCard
+from lookalike.models.weights import models_folder
+from lookalike.types import Backbone, InputSpec, ModelCard, TextBackbone
 
 DEFAULT = "sift"
+
+EXTRAS = {"torch": ("torch", "transformers", "safetensors")}
+"""What an extra of ours installs: the modules without which its models cannot run."""
 
 _loaded: dict[str, Backbone] = {}
 _loading = threading.RLock()
 
 
-def models_folder() -> Path:
-    """Where the user's own cards lie: $LOOKALIKE_MODELS, or the system's place for such things."""
-    return Path(os.environ.get("LOOKALIKE_MODELS") or platformdirs.user_data_path("lookalike") / "models")
+class Obstacle(NamedTuple):
+    """What keeps a model from running here now, and the one command that would change that."""
+
+    reason: str
+    command: str
 
 
 def cards() -> dict[str, ModelCard]:
     """Every model by name: the built-in ones first, then the user's."""
     known = {card.name: card for card in CARDS}
     for path in sorted(models_folder().glob("*.json")):
-        own = read_card(path)
-        known.setdefault(own.name, own)
+        with contextlib.suppress(UsageError):  # one damaged card must not take the other models away
+            own = read_card(path)
+            known.setdefault(own.name, own)
     return known
 
 
 def card(name: str) -> ModelCard:
-    """The card of a model. Raises UnknownModel, which names the nearest ones."""
+    """The card of a model, with its weights found and identified where it has any and they are on this machine.
+
+    `name` is one of `cards()`, a folder in Hugging Face's format ("./folder"), or "hf:OWNER/NAME"; "@cls" and the
+    like at the end of the latter two choose how tokens are pooled.
+
+    Raises UnknownModel, which names the nearest ones; UsageError for a folder that is no model; ModelUnavailable
+    for a repository that is not on this machine.
+    """
     known = cards()
     if name in known:
-        return known[name]
+        return _with_weights(known[name])
+    if (own := models_folder() / f"{name}.json").is_file():
+        read_card(own)  # says what is wrong with it
+    place, _, pool = (name, "", "") if os.path.isdir(name) else name.partition("@")
+    if place.startswith("hf:"):
+        return _with_weights(_of_repository(place, name, pool or None))
+    if os.sep in place or place.startswith((".", "~")) or os.path.isdir(place):
+        folder = os.path.realpath(os.path.expanduser(place))
+        return _with_weights(_of_folder(folder, f"{folder}@{pool}" if pool else folder, pool or None))
     near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else f"choose from {', '.join(known)}"
     raise UnknownModel(f"no model is called {name!r}: {hint} ('lookalike models' lists them)")
@@ -48,19 +72,22 @@ def card(name: str) -> ModelCard:
 
 def downloadless() -> list[str]:
     """The built-in models that need no download."""
-    return [card.name for card in CARDS if card.path is None and card.extra is None]
+    return [card.name for card in CARDS if card.weights is None]
 
 
-def obstacle(card: ModelCard) -> str | None:
-    """What keeps the model from running here now, with the one command that would change that; or None."""
+def obstacle(card: ModelCard) -> Obstacle | None:
+    """What keeps the model from running here now, or None."""
+    if card.extra and not all(importlib.util.find_spec(module) for module in EXTRAS[card.extra]):
+        command = f"pip install 'lookalike[{card.extra}]'"
+        return Obstacle(f"PyTorch and what goes with it are not installed: {command}", command)
+    if card.weights and weights.find(card) is None:
+        return Obstacle(weights.missing_message(card), f"lookalike models pull {card.name}")
+    if not card.weights and card.path and not Path(card.path).exists():
+        command = f"lookalike models add NEW_PLACE.onnx --name {card.name} ..."
+        return Obstacle(f"{card.path} is gone: put it back, or run '{command}'", command)
     module = card.loader.partition(":")[0]
-    if importlib.util.find_spec(module.partition(".")[0]) is None:
-        return f"its loader {card.loader} is not installed"
-    if card.path and not Path(card.path).is_file():
-        return (
-            f"{card.path} is gone: put it back, or run"
-            f" 'lookalike models add NEW_PLACE.onnx --name {card.name} ...' again"
-        )
+    if not module or importlib.util.find_spec(module.partition(".")[0]) is None:
+        return Obstacle(f"its loader {card.loader!r} is not installed", "")
     return None
 
 
@@ -69,10 +96,20 @@ def load(card: ModelCard) -> Backbone:
     with _loading:
         if card.fingerprint not in _loaded:
             if problem := obstacle(card):
-                raise ModelUnavailable(f"model {card.name!r} cannot run: {problem}")
+                raise ModelUnavailable(f"model {card.name!r} cannot run: {problem.reason}")
             module, _, function = card.loader.partition(":")
             _loaded[card.fingerprint] = getattr(importlib.import_module(module), function)(card)
         return _loaded[card.fingerprint]
+
+
+def load_for_texts(card: ModelCard) -> TextBackbone:
+    """The same, for words. Raises ModelUnavailable where the model cannot read any."""
+    if card.texts:
+        backbone = load(card)
+        if isinstance(backbone, TextBackbone):
+            return backbone
+    readers = ", ".join(name for name, other in cards().items() if other.texts)
+    raise ModelUnavailable(f"model {card.name!r} cannot read words: choose one that can with --model ({readers})")
 
 
 def save_card(card: ModelCard) -> Path:
@@ -80,11 +117,7 @@ def save_card(card: ModelCard) -> Path:
     if any(card.name == built_in.name for built_in in CARDS):
         raise UsageError(f"{card.name!r} is a built-in model: choose another --name")
     path = models_folder() / f"{card.name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(card.as_json(), indent=2)
-    part = path.with_suffix(f".{os.getpid()}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    weights.write_atomically(path, json.dumps(card.as_json(), indent=2) + "\n")
     return path
 
 
@@ -102,3 +135,41 @@ def read_card(path: Path) -> ModelCard:
         return ModelCard.from_json(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise UsageError(f"{path}: not a model card ({error}): delete it and add the model again") from error
+
+
+def _with_weights(card: ModelCard) -> ModelCard:
+    """The card with its weights' place, and their hash in the revision: other weights are another model."""
+    if card.weights is None or (path := weights.find(card)) is None:
+        return card
+    return replace(card, path=path, revision=f"{card.revision}+{weights.identity(path)[:16]}")
+
+
+def _of_repository(repository: str, name: str, pool: str | None) -> ModelCard:
+    wanted = ModelCard(
+        name=name,
+        kind="network",
+        dim=0,
+        input=InputSpec((0, 0)),
+        summary="",
+        source=repository,
+        revision="",
+        license="see its page",
+        loader="",
+        weights=repository,
+    )
+    folder = weights.find(wanted)
+    if folder is None:
+        raise ModelUnavailable(weights.missing_message(wanted))
+    return replace(_of_folder(folder, name, pool), weights=repository, source=repository)
+
+
+def _of_folder(folder: str, name: str, pool: str | None) -> ModelCard:
+    if not os.path.isdir(folder):
+        what = "is no folder" if os.path.exists(folder) else "does not exist"
+        raise UsageError(
+            f"{folder}: {what}: name a model, or a folder with a config.json and weights in Hugging Face's format"
+            " (an ONNX file is registered with 'lookalike models add')"
+        )
+    describe = importlib.import_module("lookalike.models.backbones.huggingface").describe
+    described: ModelCard = describe(folder, name=name, pool=pool)
+    return described
