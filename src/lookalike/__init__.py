@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lookalike.collection import open_collection as open
     from lookalike.comparison import Comparison, compare
     from lookalike.errors import LookalikeError, UnreadableImage
+    from lookalike.models.custom import register as model
     from lookalike.types import Hit, Hits, Term
 
 __version__ = "0.1.0"
@@ -31,6 +32,7 @@ _DOOR = {
     "LookalikeError": "lookalike.errors:LookalikeError",
     "UnreadableImage": "lookalike.errors:UnreadableImage",
     "compare": "lookalike.comparison:compare",
+    "model": "lookalike.models.custom:register",
     "open": "lookalike.collection:open_collection",
 }
 __all__ = [
@@ -42,6 +44,7 @@ __all__ = [
     "Term",
     "UnreadableImage",
     "compare",
+    "model",
     "open",
 ]
 

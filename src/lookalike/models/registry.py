@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lookalike.errors import ModelUnavailable, UnknownModel, UsageError
-from lookalike.models import weights
+from lookalike.models import custom, weights
 from lookalike.models.catalog import CARDS
 from lookalike.models.weights import models_folder
 from lookalike.types import Backbone, InputSpec, ModelCard, TextBackbone
@@ -38,6 +38,8 @@ class Obstacle(NamedTuple):
 def cards() -> dict[str, ModelCard]:
     """Every model by name: the built-in ones first, then the user's."""
     known = {card.name: card for card in CARDS}
+    for own in custom.cards():
+        known.setdefault(own.name, own)
     for path in sorted(models_folder().glob("*.json")):
         with contextlib.suppress(UsageError):  # one damaged card must not take the other models away
             own = read_card(path)

@@ -1,0 +1,101 @@
+"""Models of your own, written in Python.
+
+    @lookalike.model("mean-colour", dim=3, size=(8, 8))
+    def mean_colour(pixels):
+        return pixels.mean(axis=(1, 2))
+
+A package that names the module of such functions under the entry point "lookalike.models" makes them known to the
+command line too.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from importlib import metadata
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from lookalike.metrics import normalised
+from lookalike.models.preprocess import fit
+from lookalike.types import Fit, InputSpec, ModelCard, Picture, Resample, Vectors
+
+log = logging.getLogger("lookalike")
+
+Embed: TypeAlias = Callable[[npt.NDArray[np.uint8]], npt.ArrayLike]
+"""(n, height, width, 3) RGB pixels of 0 to 255 -> (n, dim) numbers of any length."""
+
+GROUP = "lookalike.models"
+_LOADER = f"{__name__}:load"
+
+_models: dict[str, tuple[ModelCard, Embed]] = {}
+
+
+class FunctionBackbone:
+    """A function as a model."""
+
+    def __init__(self, card: ModelCard, embed: Embed) -> None:
+        self.card = card
+        self._embed = embed
+
+    def embed(self, pictures: Sequence[Picture]) -> Vectors:
+        pixels = np.stack([fit(picture, self.card.input) for picture in pictures])
+        return normalised(np.asarray(self._embed(pixels), dtype=np.float32))
+
+
+def register(
+    name: str,
+    *,
+    dim: int,
+    size: tuple[int, int],
+    fit: Fit = "squash",
+    resample: Resample = "bicubic",
+    revision: str = "1",
+    summary: str = "",
+    license: str = "unknown",
+) -> Callable[[Embed], Embed]:
+    """Make a function a model (`lookalike.model`): it gets pixels in `size`, and gives `dim` numbers a picture.
+
+    Change `revision` whenever its numbers change. It must treat each picture alone; 'lookalike models check NAME'
+    tells whether it keeps what all models promise.
+    """
+
+    def keep(embed: Embed) -> Embed:
+        card = ModelCard(
+            name=name,
+            kind="descriptor",
+            dim=dim,
+            input=InputSpec(size, fit, resample=resample),
+            summary=summary or (embed.__doc__ or "").strip().partition("\n")[0],
+            source=f"{embed.__module__}:{embed.__qualname__}",
+            revision=revision,
+            license=license,
+            loader=_LOADER,
+            options={"function": name},  # two functions of one shape are two models
+        )
+        _models[name] = (card, embed)
+        return embed
+
+    return keep
+
+
+def cards() -> list[ModelCard]:
+    """The cards of all models that were registered in this process or come with an installed package."""
+    _import_plugins()
+    return [card for card, _ in _models.values()]
+
+
+def load(card: ModelCard) -> FunctionBackbone:
+    return FunctionBackbone(card, _models[card.name][1])
+
+
+@lru_cache(maxsize=1)
+def _import_plugins() -> None:
+    for entry in metadata.entry_points(group=GROUP):
+        try:
+            entry.load()
+        except Exception as error:  # noqa: BLE001 - somebody else's code: it must not take our models away
+            log.warning("the models of %s cannot be loaded: %r", entry.value, error)
