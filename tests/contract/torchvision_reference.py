@@ -50,7 +50,6 @@ def main() -> None:
 
     resnet = randomised(models.resnet50())
     save("resnet50", resnet.state_dict())
-    save("resnet18", models.resnet18().state_dict())
     save_moco(resnet.state_dict())
     save_simclr(resnet.state_dict())
     resnet.fc = nn.Identity()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lookalike.types import InputSpec, ModelCard
 
-_LOADER = "lookalike.models.backbones.checkpoints:load"
+_LOADER = "lookalike.models.backbones.convnet_checkpoints:load"
 _TORCHVISION = "https://download.pytorch.org/models/"
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _HALF = (0.5, 0.5, 0.5)

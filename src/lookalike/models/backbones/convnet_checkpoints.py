@@ -187,9 +187,8 @@ def _fitted(card: ModelCard, tensors: Mapping[str, Tensor], wanted: Mapping[str,
             raise _misfit(card, tensors, f"{name} holds {tensors[name].dtype}, not floating-point numbers")
     extra = [name for name in tensors if name not in wanted and not name.endswith(counts)]
     if unknown := [name for name in extra if not name.startswith(ignored)]:
-        raise _misfit(
-            card, tensors, f"{unknown[0]} is no part of it" + f", nor are {len(unknown) - 1} more" * (len(unknown) > 1)
-        )
+        others = f" and {len(unknown) - 1} others" if len(unknown) > 1 else ""
+        raise _misfit(card, tensors, f"it has no place for {unknown[0]}{others}")
     return {name: tensors[name] for name in wanted}
 
 
