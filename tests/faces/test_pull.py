@@ -240,6 +240,8 @@ def test_tells_the_hub_nothing_about_us(hub: Hub) -> None:
 def test_what_is_here_is_not_asked_for_again(hub: Hub) -> None:
     first = pull(CARD)
     hub.requests.clear()
+    with pytest.raises(ModelUnavailable, match=r"^offline, as was asked: .*tiny stays as it is"):
+        pull(CARD, offline=True, update=True)
     assert pull(CARD, offline=True) == Pulled(first.path, first.commit, first.files, first.size, fresh=False)
     assert hub.requests == []
 
@@ -406,7 +408,7 @@ def test_no_such_repository(hub: Hub) -> None:
         pull(ModelCard(**{**CARD.as_json(), "weights": "hf:../../etc", "input": CARD.input}))
 
 
-@pytest.mark.parametrize("status", [500, 503, 429])
+@pytest.mark.parametrize("status", [500, 503, 429, 404])
 def test_a_hub_that_is_ill(hub: Hub, status: int) -> None:
     hub.status = status
     with pytest.raises(ModelUnavailable, match=rf"answers {status}.*\(1\).*\(2\).*\(3\)"):

@@ -63,8 +63,12 @@ class _Task:
         self.progress(self.card.name, done, total)
 
     def unreachable(self, host: str, why: str) -> ModelUnavailable:
-        rest = f"{self.here} stays as it is" if self.here else weights.missing_message(self.card)
-        return ModelUnavailable(f"{host} cannot be reached ({why}): {rest}")
+        return self.unavailable(f"{host} cannot be reached ({why})")
+
+    def unavailable(self, why: str) -> ModelUnavailable:
+        return ModelUnavailable(
+            f"{why}: {f'{self.here} stays as it is' if self.here else weights.missing_message(self.card)}"
+        )
 
     def refused(self, host: str, code: int) -> ModelUnavailable:
         """What a status of 4xx or 5xx means."""
@@ -104,7 +108,7 @@ def pull(card: ModelCard, *, offline: bool = False, update: bool = False, progre
         card, card.weights, target, None if update else held, here, progress or (lambda what, done, total: None)
     )
     if offline or _told_to_stay_offline():
-        raise task.unreachable("the hub", "offline, as was asked")
+        raise task.unavailable("offline, as was asked")
     with placing.place(card, target) as part:
         try:
             bring = _bring_repository if task.source.startswith("hf:") else _bring_file
@@ -206,11 +210,14 @@ def _listing(task: _Task, revision: str | None) -> tuple[Any, dict[str, Wanted]]
             if _PLAIN.fullmatch(file.rfilename)  # none below a folder
         }
     except hub.errors.OfflineModeIsEnabled as error:
-        raise task.unreachable(host, "offline, as was asked") from error
+        raise task.unavailable("offline, as was asked") from error
     except hub.errors.HfHubHTTPError as error:
-        if revision and error.response.status_code == 404:
+        code, why = error.response.status_code, error.response.headers.get("X-Error-Code")
+        if revision and why == "RevisionNotFound":
             raise task.other_files(f"commit {revision} is gone") from error
-        raise task.refused(host, error.response.status_code) from error
+        if code == 404 and not why:  # a hub says what it is that is not found; a proxy in between does not
+            raise task.unreachable(host, f"it answers {code}, as no hub does") from error
+        raise task.refused(host, code) from error
     except (hub.errors.HTTPError, OSError) as error:  # of its HTTP library, whichever that is
         raise task.unreachable(host, transfer.reason(error)) from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
