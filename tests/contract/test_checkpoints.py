@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import pickle
 import re
@@ -48,7 +49,11 @@ MEAN, STD = ((np.reshape(three, (3, 1, 1))) for three in ((0.485, 0.456, 0.406),
 
 
 def load(name: str, path: Path) -> Backbone:
-    return convnet_checkpoints.load(replace(ROWS[name], path=str(path)))
+    """As the registry does, but never from memory: here one name has many files."""
+    card = replace(ROWS[name], path=str(path))
+    module, _, function = card.loader.partition(":")
+    backbone: Backbone = getattr(importlib.import_module(module), function)(card)
+    return backbone
 
 
 # --- Beside torchvision ---
@@ -113,14 +118,14 @@ def test_every_tensor_has_torchvisions_name_and_shape(name: str, reference: Path
 
 
 def test_vgg16_stays_in_its_file(reference: Path) -> None:
-    """528 MB of numbers, of which the process copies none: the system reads them from the file, and may drop them."""
+    """Of 528 MB the process copies the convolutions' 56: the system reads the rest from the file, and may drop it."""
     if not Path("/proc/self/status").exists():
         pytest.skip("this system does not say what memory is a process's own")
     before = own_megabytes()
     backbone = load("vgg16", reference / "vgg16.pth")
     assert isinstance(backbone, convnet_checkpoints.ConvBackbone)
     assert sum(p.numel() * p.element_size() for p in backbone.module.parameters()) == 4 * (138_357_544 - 4_097_000)
-    assert own_megabytes() - before < 50
+    assert own_megabytes() - before < 100
 
 
 def own_megabytes() -> int:
