@@ -119,7 +119,7 @@ def describe(folder: str, *, name: str, pool: str | None = None) -> ModelCard:
     card = ModelCard(
         name=name,
         kind="network",
-        dim=_dim(config, architecture, chosen) or 0,
+        dim=_dim(folder, config, architecture, chosen) or 0,
         input=_input(folder, config, architecture),
         summary=f"a {architecture} network from the folder {place.name}",
         source=str(config.get("_name_or_path") or place.name),
@@ -147,7 +147,7 @@ def load(card: ModelCard) -> Backbone:
     config = contents.settings(card.path)
     wanted, pool = card.options["architecture"], card.options["pool"]
     found = _architecture(card.path, config)
-    dim = _dim(config, found, pool)
+    dim = _dim(card.path, config, found, pool)
     if found != wanted or dim not in (None, card.dim):
         what = f"{found} network of {dim} dimensions" if found == wanted else f"{found} network"
         need = f"{wanted} network of {card.dim}" if found == wanted else wanted
@@ -201,17 +201,19 @@ def _tower(config: Mapping[str, Any]) -> Mapping[str, Any]:
     return nested if isinstance(nested, dict) else config
 
 
-def _dim(config: Mapping[str, Any], architecture: str, pool: str) -> int | None:
+def _dim(folder: str, config: Mapping[str, Any], architecture: str, pool: str) -> int | None:
     """The length of a vector, where config.json or the architecture's defaults say it."""
     if architecture.startswith("clip") and pool == "features":
-        return int(config.get("projection_dim", 512))
-    if architecture == "blip-2":
-        return int(_part(config, "qformer_config").get("hidden_size", 768))
-    key, default = family(architecture).width
-    value = _tower(config).get(key, default)
-    if isinstance(value, list | tuple):
-        value = value[-1]
-    return int(value) if value else None
+        value: Any = config.get("projection_dim", 512)
+    elif architecture == "blip-2":
+        value = _part(config, "qformer_config").get("hidden_size", 768)
+    else:
+        key, default = family(architecture).width
+        value = _tower(config).get(key, default)
+    try:
+        return int(value[-1] if isinstance(value, list) else value) if value else None
+    except (TypeError, ValueError) as error:
+        raise ModelUnavailable(f"{folder}: config.json makes no sense ({error}): download it again") from error
 
 
 def _part(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -220,12 +222,12 @@ def _part(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _input(folder: str, config: Mapping[str, Any], architecture: str) -> InputSpec:
-    if architecture == "timm_wrapper":
-        return timm_spec(_part(config, "pretrained_cfg"))
     side = _tower(config).get("image_size")
-    if isinstance(side, list | tuple):
+    if isinstance(side, list) and side:
         side = side[0]
     try:
+        if architecture == "timm_wrapper":
+            return timm_spec(_part(config, "pretrained_cfg"))
         return input_spec(
             contents.processor(folder),
             default=family(architecture).processor,

@@ -201,7 +201,8 @@ def _tokenizer(card: ModelCard) -> Callable[[Sequence[str]], npt.NDArray[np.int6
         words = hf.AutoTokenizer.from_pretrained(card.path, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # transformers raises whatever its parsers raise
         raise ModelUnavailable(
-            f"model {card.name!r} cannot read words: the tokenizer in {card.path} is damaged ({_line(error)}): {remedy}"
+            f"model {card.name!r} cannot read words: the tokenizer in {card.path} cannot be used ({_line(error)}):"
+            f" {remedy}"
         ) from error
     # SigLIP was trained on texts of exactly 64 tokens, CLIP reads up to 77.
     most = 64 if card.options["architecture"] == "siglip" else 77
