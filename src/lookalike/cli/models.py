@@ -8,6 +8,7 @@ from math import isfinite
 import click
 
 from lookalike.cli.output import echo_json, echo_text, table
+from lookalike.cli.pull import pull
 from lookalike.errors import ModelUnavailable, UsageError
 from lookalike.models import registry
 from lookalike.types import Fit, InputSpec, ModelCard, Resample
@@ -114,6 +115,9 @@ def add(
         raise UsageError(f"{file}: {problems[0]}")
     path = registry.save_card(card)
     echo_text(f"{card.name}: {card.dim} dimensions, input {card.input.size[0]} x {card.input.size[1]}; card: {path}")
+
+
+command.add_command(pull)
 
 
 @command.command()

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lookalike.errors import ModelUnavailable, UnknownModel, UsageError
-from lookalike.models import custom, weights
-from lookalike.models.catalog import CARDS
+from lookalike.models import catalog, catalog_convnets, catalog_networks, custom, weights
 from lookalike.models.weights import models_folder
 from lookalike.types import Backbone, InputSpec, ModelCard, TextBackbone
 
+CARDS = (*catalog.CARDS, *catalog_networks.CARDS, *catalog_convnets.CARDS)
 DEFAULT = "sift"
 
 EXTRAS = {"torch": ("torch", "transformers", "safetensors")}
