@@ -49,6 +49,8 @@ class InputSpec:
               "squash"  resize to `size`, whatever the shape
               "pad"     resize to fit inside `size`, white round it
               "longest" resize so that neither side exceeds `size`; the shape stays, small pictures stay
+    centre:   where "crop" goes that is half a pixel off the middle: "down" as in transformers, or to the "even"
+              place, as in torchvision
     mean, std: of each RGB channel, on the scale 0 to 1; None where the model takes the 0 to 255 pixels
     """
 
@@ -56,6 +58,7 @@ class InputSpec:
     fit: Fit = "crop"
     resize: int | None = None
     resample: Resample = "bicubic"
+    centre: Literal["down", "even"] = "down"
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
 
@@ -66,6 +69,8 @@ class InputSpec:
         There are only three steps, so that models of one run share a decode, and a model's vectors do not
         depend on which others run beside it.
         """
+        if self.resample == "nearest":  # picks single pixels: it must have them all to pick the right ones
+            return None
         need = max(*self.size, self.resize or 0)
         return 512 if need <= 256 else 1024 if need <= 512 else None
 
@@ -81,6 +86,7 @@ class ModelCard:
     extra:    the pip extra that it needs, if any
     texts:    whether it embeds words too
     options:  the loader's own settings (part of the fingerprint)
+    parameters: how many numbers a picture goes through (not part of the fingerprint)
     weights:  where the official weights are: "hf:OWNER/NAME", "https://...", or "file" where the user brings them;
               None where the model needs none (not part of the fingerprint)
     path:     the file or folder with the weights on this machine (not part of the fingerprint)
@@ -98,6 +104,7 @@ class ModelCard:
     extra: str | None = None
     texts: bool = False
     options: Mapping[str, str] = field(default_factory=dict)
+    parameters: int | None = None
     weights: str | None = None
     path: str | None = None
 

@@ -25,8 +25,9 @@ from PIL import Image
 from lookalike import images
 from lookalike.errors import ModelUnavailable
 from lookalike.metrics import normalised
-from lookalike.models.catalog_convnets import CARDS
+from lookalike.models.catalog.convnets import CARDS
 from lookalike.models.check import check
+from lookalike.models.preprocess import batch
 from lookalike.types import Backbone, Picture, Vectors
 from tests.conftest import ROOT
 
@@ -89,7 +90,7 @@ def test_the_numbers_are_torchvisions(name: str, reference: Path) -> None:
     spec = backbone.card.input
     assert spec.mean is not None
     assert spec.std is not None
-    ours = convnet_checkpoints.inputs(pictures, spec)
+    ours = batch(pictures, spec)
     assert ours.shape == theirs["inputs"].shape
     pixels = ours * np.reshape(spec.std, (3, 1, 1)) + np.reshape(spec.mean, (3, 1, 1))
     their_pixels = theirs["inputs"] if name == "simclr" else theirs["inputs"] * STD + MEAN
@@ -203,7 +204,7 @@ def simclr_vectors(trunk: dict[str, Any], pictures: list[Picture]) -> Vectors:
     network = convnets.ResNet50().eval()
     network.load_state_dict(trunk)
     with torch.inference_mode():
-        x = torch.from_numpy(convnet_checkpoints.inputs(pictures, ROWS["simclr"].input))
+        x = torch.from_numpy(batch(pictures, ROWS["simclr"].input))
         return normalised(network(x).numpy())
 
 

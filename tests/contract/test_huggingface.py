@@ -22,7 +22,7 @@ from lookalike import images
 from lookalike.errors import LookalikeError, ModelUnavailable, UsageError
 from lookalike.models import preprocess
 from lookalike.models.backbones import huggingface
-from lookalike.models.catalog_networks import CARDS
+from lookalike.models.catalog.huggingface import CARDS
 from lookalike.models.check import check
 from lookalike.types import ModelCard, Picture, TextBackbone, Vectors
 from tests.conftest import ROOT

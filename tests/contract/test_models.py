@@ -17,7 +17,7 @@ from lookalike.models.catalog import CARDS
 from lookalike.models.check import check
 from lookalike.types import Backbone, ModelCard
 
-NAMES = [card.name for card in CARDS]
+NAMES = registry.downloadless()
 
 
 @pytest.fixture(params=NAMES)

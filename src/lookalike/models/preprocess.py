@@ -31,7 +31,7 @@ def fit(picture: Picture, spec: InputSpec) -> Pixels:
     if spec.fit == "squash":
         return _resized(image, width, height, spec)
     if spec.fit == "crop":
-        return _crop(_resized(image, *_cover(picture, spec), spec), width, height)
+        return _crop(_resized(image, *_cover(picture, spec), spec), spec)
     inside_w, inside_h = _inside(picture, spec)
     small = _resized(image, inside_w, inside_h, spec)
     if spec.fit == "longest":
@@ -74,6 +74,10 @@ def _resized(image: Image.Image, width: int, height: int, spec: InputSpec) -> Pi
     return np.asarray(image)
 
 
-def _crop(pixels: Pixels, width: int, height: int) -> Pixels:
-    top, left = (pixels.shape[0] - height) // 2, (pixels.shape[1] - width) // 2
+def _crop(pixels: Pixels, spec: InputSpec) -> Pixels:
+    (height, width), (high, wide) = spec.size, pixels.shape[:2]
+    if spec.centre == "even":
+        top, left = round((high - height) / 2), round((wide - width) / 2)
+    else:
+        top, left = (high - height) // 2, (wide - width) // 2
     return pixels[top : top + height, left : left + width]

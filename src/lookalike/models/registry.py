@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lookalike.errors import ModelUnavailable, UnknownModel, UsageError
-from lookalike.models import catalog, catalog_convnets, catalog_networks, custom, weights
+from lookalike.models import custom, weights
+from lookalike.models.catalog import CARDS
 from lookalike.models.weights import models_folder
 from lookalike.types import Backbone, InputSpec, ModelCard, TextBackbone
 
-CARDS = (*catalog.CARDS, *catalog_networks.CARDS, *catalog_convnets.CARDS)
 DEFAULT = "sift"
 
 EXTRAS = {"torch": ("torch", "transformers", "safetensors")}
@@ -83,7 +83,9 @@ def obstacle(card: ModelCard) -> Obstacle | None:
         command = f"pip install 'lookalike[{card.extra}]'"
         return Obstacle(f"PyTorch and what goes with it are not installed: {command}", command)
     if card.weights and weights.find(card) is None:
-        return Obstacle(weights.missing_message(card), f"lookalike models pull {card.name}")
+        fetch = f"lookalike models pull {card.name}"
+        bring = f"cp CHECKPOINT {models_folder() / weights.home(card)}.pth"
+        return Obstacle(weights.missing_message(card), bring if card.weights == "file" else fetch)
     if not card.weights and card.path and not Path(card.path).exists():
         command = f"lookalike models add NEW_PLACE.onnx --name {card.name} ..."
         return Obstacle(f"{card.path} is gone: put it back, or run '{command}'", command)
@@ -162,7 +164,7 @@ def _of_repository(repository: str, name: str, pool: str | None) -> ModelCard:
     folder = weights.find(wanted)
     if folder is None:
         raise ModelUnavailable(weights.missing_message(wanted))
-    return replace(_of_folder(folder, name, pool), weights=repository, source=repository)
+    return replace(_of_folder(folder, name, pool), source=repository)
 
 
 def _of_folder(folder: str, name: str, pool: str | None) -> ModelCard:

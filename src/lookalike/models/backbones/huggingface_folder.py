@@ -7,11 +7,11 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from lookalike.errors import ModelUnavailable
+from lookalike.models.weights import sha256
 
 _TOKENIZERS = ("tokenizer.json", "vocab.json", "vocab.txt", "spiece.model", "tokenizer.model")
 
@@ -96,18 +96,7 @@ def licence(folder: str) -> str:
 def revision(folder: str, prefixes: Sequence[str] = ()) -> str:
     """The SHA-256 of config.json and of all files of the weights that are read."""
     paths = (Path(folder) / "config.json", *weights(folder).of(prefixes))
-    whole = hashlib.sha256()
-    for path in paths:
-        found = path.stat()
-        whole.update(_digest(path, found.st_size, found.st_mtime_ns))
-    return f"sha256:{whole.hexdigest()}"
-
-
-@lru_cache(maxsize=64)
-def _digest(path: Path, size: int, mtime_ns: int) -> bytes:
-    """One file's; size and date are there so that a changed file is read again."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
+    return f"sha256:{hashlib.sha256(''.join(map(sha256, paths)).encode()).hexdigest()}"
 
 
 def _is_plain(name: object) -> bool:

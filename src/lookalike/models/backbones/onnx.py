@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,6 +14,7 @@ import onnxruntime
 from lookalike.errors import ModelUnavailable, UsageError
 from lookalike.metrics import normalised
 from lookalike.models.preprocess import batch
+from lookalike.models.weights import sha256
 from lookalike.types import InputSpec, ModelCard, Picture, Vectors
 
 TOGETHER = 4
@@ -62,7 +62,7 @@ class OnnxBackbone:
 def load(card: ModelCard) -> OnnxBackbone:
     """Raises ModelUnavailable where the file is not the one that was registered, or cannot be run."""
     assert card.path is not None  # noqa: S101 - the card of this loader has a path
-    if (found := file_hash(card.path)) != card.revision:
+    if (found := sha256(Path(card.path))) != card.revision:
         raise ModelUnavailable(
             f"model {card.name!r}: {card.path} has changed since it was added (sha256 {found[:12]}, not"
             f" {card.revision[:12]}): put the old file back, or run 'lookalike models add' again"
@@ -95,7 +95,7 @@ def describe(
         input=spec,
         summary=f"added from {Path(path).name}",
         source=Path(path).name,
-        revision=file_hash(path),
+        revision=sha256(Path(path)),
         license=license,
         loader="lookalike.models.backbones.onnx:load",
         options={"output": chosen},
@@ -116,12 +116,6 @@ def _tried(card: ModelCard, session: onnxruntime.InferenceSession) -> ModelCard:
     height, width = card.input.size
     trial = Picture(np.full((height, width, 3), 127, dtype=np.uint8), width, height, "RAW")
     return replace(card, dim=OnnxBackbone(card, session).embed([trial, trial]).shape[1])
-
-
-def file_hash(path: str) -> str:
-    """The SHA-256 of a file."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _with_size(path: str, session: onnxruntime.InferenceSession, spec: InputSpec) -> InputSpec:

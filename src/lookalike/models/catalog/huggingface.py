@@ -44,6 +44,26 @@ _INPUTS = {
 }
 _LICENSES = {"clip": "MIT", "blip-2": "MIT", "dinov3_vit": "DINOv3 License (gated)"}
 
+# What a picture goes through: of CLIP, SigLIP and BLIP-2 neither the text tower nor the language model.
+_PARAMETERS = {
+    "clip": 87_849_216,
+    "clip-l": 303_966_208,
+    "siglip2": 92_884_224,
+    "dinov2": 86_580_480,
+    "dinov2-cls": 86_580_480,
+    "dinov2-small": 22_056_576,
+    "dinov2-large": 304_368_640,
+    "dinov3": 21_596_544,
+    "dinov3-b": 85_660_416,
+    "vit": 85_798_656,
+    "vit-large": 303_301_632,
+    "vit-huge": 630_764_800,
+    "beit": 85_760_448,
+    "blip2": 1_091_114_496,
+    "efficientnet": 63_786_960,
+    "efficientnet-b0": 4_007_548,
+}
+
 
 def _row(
     name: str, architecture: str, pool: str, dim: int, weights: str, summary: str, spec: InputSpec | None = None
@@ -61,6 +81,7 @@ def _row(
         extra="torch",
         texts=architecture in ("clip", "siglip"),
         options={"architecture": architecture, "pool": pool},
+        parameters=_PARAMETERS[name],
         weights=f"hf:{weights}",
     )
 

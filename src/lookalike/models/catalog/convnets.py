@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from lookalike.types import InputSpec, ModelCard
 
 _LOADER = "lookalike.models.backbones.convnet_checkpoints:load"
@@ -9,7 +11,7 @@ _TORCHVISION = "https://download.pytorch.org/models/"
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _HALF = (0.5, 0.5, 0.5)
 
-_IMAGENET = InputSpec(size=(224, 224), resize=256, resample="bilinear", mean=_MEAN, std=_STD)
+_IMAGENET = InputSpec(size=(224, 224), resize=256, resample="bilinear", centre="even", mean=_MEAN, std=_STD)
 
 CARDS: tuple[ModelCard, ...] = (
     ModelCard(
@@ -24,6 +26,7 @@ CARDS: tuple[ModelCard, ...] = (
         loader=_LOADER,
         extra="torch",
         options={"architecture": "VGG16", "output": "features", "layout": "torchvision"},
+        parameters=134_260_544,
         weights=f"{_TORCHVISION}vgg16-397923af.pth",
     ),
     ModelCard(
@@ -38,6 +41,7 @@ CARDS: tuple[ModelCard, ...] = (
         loader=_LOADER,
         extra="torch",
         options={"architecture": "VGG16", "output": "logits", "layout": "torchvision"},
+        parameters=138_357_544,
         weights=f"{_TORCHVISION}vgg16-397923af.pth",
     ),
     ModelCard(
@@ -52,6 +56,7 @@ CARDS: tuple[ModelCard, ...] = (
         loader=_LOADER,
         extra="torch",
         options={"architecture": "ResNet-50", "output": "features", "layout": "torchvision"},
+        parameters=23_508_032,
         weights=f"{_TORCHVISION}resnet50-0676ba61.pth",
     ),
     ModelCard(
@@ -60,7 +65,7 @@ CARDS: tuple[ModelCard, ...] = (
         dim=2048,
         # These weights come from TensorFlow and want -1..1. torchvision first applies ImageNet's mean and std, then
         # takes them back in the network ("transform_input"); both steps together are (x - 0.5) / 0.5.
-        input=InputSpec(size=(299, 299), resize=342, resample="bilinear", mean=_HALF, std=_HALF),
+        input=InputSpec(size=(299, 299), resize=342, resample="bilinear", centre="even", mean=_HALF, std=_HALF),
         summary="like resnet50, by Inception-v3 and in larger pictures",
         source='Szegedy et al., "Rethinking the Inception Architecture for Computer Vision" (CVPR 2016)',
         revision="inception_v3_google-0cc3c7bd",
@@ -68,6 +73,7 @@ CARDS: tuple[ModelCard, ...] = (
         loader=_LOADER,
         extra="torch",
         options={"architecture": "Inception-v3", "output": "features", "layout": "torchvision"},
+        parameters=21_785_568,
         weights=f"{_TORCHVISION}inception_v3_google-0cc3c7bd.pth",
     ),
     ModelCard(
@@ -82,6 +88,7 @@ CARDS: tuple[ModelCard, ...] = (
         loader=_LOADER,
         extra="torch",
         options={"architecture": "MobileNetV2", "output": "features", "layout": "torchvision"},
+        parameters=2_223_872,
         weights=f"{_TORCHVISION}mobilenet_v2-b0353104.pth",
     ),
     ModelCard(
@@ -96,13 +103,14 @@ CARDS: tuple[ModelCard, ...] = (
         loader=_LOADER,
         extra="torch",
         options={"architecture": "ResNet-50", "output": "features", "layout": "moco"},
+        parameters=23_508_032,
         weights="https://dl.fbaipublicfiles.com/moco/moco_checkpoints/moco_v2_800ep/moco_v2_800ep_pretrain.pth.tar",
     ),
     ModelCard(
         name="simclr",
         kind="network",
         dim=2048,
-        input=InputSpec(size=(224, 224), resize=256, resample="bilinear", mean=(0.0,) * 3, std=(1.0,) * 3),
+        input=replace(_IMAGENET, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)),
         summary="a ResNet-50 that learned from pictures without labels, from your own SimCLR checkpoint",
         source='Chen et al., "A Simple Framework for Contrastive Learning of Visual Representations" (ICML 2020)',
         revision="1",
@@ -110,6 +118,7 @@ CARDS: tuple[ModelCard, ...] = (
         loader=_LOADER,
         extra="torch",
         options={"architecture": "ResNet-50", "output": "features", "layout": "simclr"},
+        parameters=23_508_032,
         weights="file",
     ),
     ModelCard(
@@ -124,6 +133,7 @@ CARDS: tuple[ModelCard, ...] = (
         loader=_LOADER,
         extra="torch",
         options={"architecture": "ResNet-50", "output": "descriptor", "layout": "sscd"},
+        parameters=24_557_120,
         weights="https://dl.fbaipublicfiles.com/sscd-copy-detection/sscd_disc_mixup.torchvision.pt",
     ),
 )

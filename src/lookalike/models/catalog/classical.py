@@ -1,4 +1,4 @@
-"""The built-in models: a model is a row. Loaders are names: reading the catalogue loads none."""
+"""The rows of the models that need no download."""
 
 from __future__ import annotations
 
