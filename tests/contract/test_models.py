@@ -13,7 +13,7 @@ from PIL import Image
 import lookalike
 from lookalike import images
 from lookalike.models import registry
-from lookalike.models.catalog import CARDS
+from lookalike.models.catalog.classical import CARDS
 from lookalike.models.check import check
 from lookalike.types import Backbone, ModelCard
 

@@ -410,7 +410,7 @@ def test_refused_in_one_line_and_nothing_registered(tmp_path: Path, lookalike_cl
     assert result.err.startswith("lookalike: ")
     assert expected in result.err
     assert result.err.count("\n") == 1, result.err
-    assert list(models_folder().glob("*")) == []
+    assert list(models_folder().glob("*.json")) == []
 
 
 def test_a_batch_of_one_that_the_file_does_not_tell(tmp_path: Path, lookalike_cli: Cli) -> None:

@@ -17,7 +17,7 @@ from PIL import Image, ImageColor, ImageOps
 from skimage import data, feature
 
 from lookalike.models.backbones import color, hog, vlad
-from lookalike.models.catalog import CARDS
+from lookalike.models.catalog.classical import CARDS
 from lookalike.models.preprocess import fit
 from lookalike.types import Backbone, Picture
 
