@@ -100,7 +100,7 @@ def unit(x: Floats) -> Floats:
 def write_vectors(path: Path, rows: int, dim: int, seed: int) -> None:
     centres, rng = clusters(dim, seed), np.random.default_rng(seed + 1)
     for start in range(0, rows, BLOCK):
-        vector_file.append(path, start, draw(rng, centres, min(BLOCK, rows - start)).astype(np.float16))
+        vector_file.append(path, start, dim, draw(rng, centres, min(BLOCK, rows - start)).astype(np.float16))
 
 
 def measure(what: str, rows: int, path: str, dim: int, queries: int, seed: int) -> dict[str, Any]:

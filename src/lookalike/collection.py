@@ -20,11 +20,11 @@ from lookalike.index.exact import ExactIndex
 from lookalike.indexing import AddReport, Progress, existing_folder, update
 from lookalike.metrics import normalised
 from lookalike.models import registry
-from lookalike.store import CATALOGUE, PRIVATE, ModelEntry, Reader
+from lookalike.store import CATALOGUE, PRIVATE, ModelEntry, Reader, Writer
 from lookalike.types import Hit, Hits, ImageFile, ImageRef, Term, Vectors
 
 IMPORTED = "imported"
-"""The fingerprint of vectors that came without the model that made them."""
+"""How the fingerprint of vectors begins that came without the model that made them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,11 @@ class Collection:
     @property
     def models(self) -> list[str]:
         """The names of its models, in the order of their coming; the first is the default of a search."""
-        return [model.name for model in self._store.models()] if self.exists else []
+        return [entry.name for entry in self.entries()]
+
+    def entries(self) -> list[ModelEntry]:
+        """Its models, with what it records of them."""
+        return self._store.models() if self.exists else []
 
     @functools.cached_property
     def _store(self) -> Reader:
@@ -135,8 +139,29 @@ class Collection:
         raise UsageError(f"{self.directory}: say which folder to add")
 
     def _living_models(self) -> list[str]:
-        """The collection's models, less those whose vectors were imported without them."""
-        return [m.name for m in self._store.models() if m.fingerprint != IMPORTED] if self.exists else []
+        """The collection's models that this machine knows, less those whose vectors were imported without them."""
+        return [entry.name for entry in self.entries() if not _is_imported(entry) and registry.knows(entry.name)]
+
+    def remove_model(self, name: str) -> None:
+        """Drop a model and its vectors from the collection. Raises UsageError where it has none of that name."""
+        if name not in self.models:
+            raise UsageError(
+                f"{self.directory}: has no vectors of {name!r} (it has {', '.join(self.models) or 'none'})"
+            )
+        self.close()
+        with Writer.session(self.directory) as store:
+            store.remove_model(name)
+
+    def usable(self) -> list[str]:
+        """The names of its models that can answer new queries here. Raises UsageError where there is none."""
+        names = [entry.name for entry in self.entries() if not _is_imported(entry) and not self._problem(entry)]
+        if not names:
+            raise UsageError(" ".join(self.unusable()) or f"{self.directory}: no model that can answer new queries")
+        return names
+
+    def unusable(self) -> list[str]:
+        """What keeps models of the collection from answering new queries: a line for each that cannot."""
+        return [problem for entry in self.entries() if (problem := self._problem(entry))]
 
     # -- searching -------------------------------------------------------------------------------------------
 
@@ -182,7 +207,7 @@ class Collection:
     def _term(self, term: Term, entry: ModelEntry) -> Vectors:
         if term.image is not None:
             return self._vector(images.read_bytes(term.image), entry, term.image)
-        if entry.fingerprint == IMPORTED:
+        if _is_imported(entry):
             raise self._no_model(entry, repr(term.text))
         return np.asarray(registry.load_for_texts(registry.card(entry.name)).embed_texts([term.text or ""])[0])
 
@@ -196,8 +221,13 @@ class Collection:
         workers: int | None = None,
     ) -> Iterator[Answer]:
         """Search with many files by several models (default: all of its own): one Answer a query, in order."""
-        entries = [self._entry(name) for name in models or self.models]
-        cards = [registry.card(entry.name) for entry in entries if entry.fingerprint != IMPORTED]
+        if models:
+            entries = [self._entry(name) for name in dict.fromkeys(models)]
+        else:
+            entries = [entry for entry in self.entries() if not self._problem(entry)]
+        if not entries:
+            self.usable()  # says why there is none
+        cards = [registry.card(entry.name) for entry in entries if not _is_imported(entry)]
         wanted = functools.partial(self._store.missing, models=[card.name for card in cards])
         for file in embed_files([ImageFile(path) for path in queries], cards, wanted=wanted, workers=workers):
             if file.reason is not None or file.sha256 is None:
@@ -208,8 +238,10 @@ class Collection:
                 vector = file.vectors.get(entry.name)
                 if vector is None:
                     vector = self._stored(entry, file.sha256)
-                if vector is None:
+                if vector is None and models:
                     raise self._no_model(entry, file.path)
+                if vector is None:  # nobody asked for this one by name
+                    continue
                 columns.append(self._rank(file.path, vector, entry, k, [] if include_self else [file.path]))
             yield Answer(file.path, tuple(columns))
 
@@ -222,13 +254,27 @@ class Collection:
                 f"{self.directory}: has no vectors of {name!r} (it has {', '.join(self.models) or 'none'}):"
                 f" run 'lookalike index FOLDER --model {name}' first"
             )
-        if entry.fingerprint != IMPORTED and registry.card(name).fingerprint != entry.fingerprint:
-            raise ModelMismatch(
-                f"{self.directory}: its vectors of {name!r} were made by another revision of the model"
-                f" ({entry.fingerprint}; here it is {registry.card(name).fingerprint}):"
-                f" run 'lookalike index FOLDER --model {name}' to embed them again"
-            )
+        if problem := self._problem(entry):
+            raise ModelMismatch(problem)
         return entry
+
+    def _problem(self, entry: ModelEntry) -> str | None:
+        """Why this machine cannot search the model's vectors, with the remedy; or None."""
+        if _is_imported(entry):
+            return None
+        if not registry.knows(entry.name):
+            return (
+                f"{self.directory}: its vectors of {entry.name!r} were made by a model that is not on this machine:"
+                f" add it again, or drop them with 'lookalike models remove {entry.name} --collection {self.directory}'"
+            )
+        here = registry.card(entry.name).fingerprint
+        if here == entry.fingerprint:
+            return None
+        return (
+            f"{self.directory}: its vectors of {entry.name!r} were made by another revision of the model"
+            f" ({entry.fingerprint}; here it is {here}):"
+            f" run 'lookalike index FOLDER --model {entry.name}' to embed them again"
+        )
 
     def _vector(self, source: images.ImageLike, entry: ModelEntry, name: str) -> Vectors:
         """The stored vector where the picture is in the collection, else a new one."""
@@ -236,9 +282,9 @@ class Collection:
             stored = self._stored(entry, hashlib.sha256(source).hexdigest())
             if stored is not None:
                 return stored
-        if entry.fingerprint == IMPORTED:
+        if _is_imported(entry):
             raise self._no_model(entry, name)
-        return embed_picture(source, registry.card(entry.name))
+        return embed_picture(source, registry.card(entry.name), name)
 
     def _stored(self, entry: ModelEntry, sha256: str) -> Vectors | None:
         with self._store.snapshot():
@@ -255,7 +301,9 @@ class Collection:
     def _rank(self, query: str, vector: Vectors, entry: ModelEntry, k: int, hidden: Sequence[str] = ()) -> Hits:
         if k < 1:
             raise UsageError(f"k is {k}: ask for one hit or more")
-        left_out = {os.path.realpath(path) for path in hidden}
+        # A link is the picture that it leads to, and a picture of its own: neither is its own result.
+        left_out = {os.path.join(os.path.realpath(os.path.dirname(p)), os.path.basename(p)) for p in hidden}
+        left_out |= {os.path.realpath(path) for path in hidden}
         with self._store.snapshot():
             entry = self._entry(entry.name)
             index, allowed = self._index(entry)
@@ -292,22 +340,24 @@ class Collection:
         return [image for _, image in files], rows
 
 
+def _is_imported(entry: ModelEntry) -> bool:
+    return entry.fingerprint.startswith(IMPORTED)
+
+
 def open_collection(path: str | os.PathLike[str], *, into: str | os.PathLike[str] | None = None) -> Collection:
     """Open the collection of a folder, or a collection's own directory (`lookalike.open`).
 
     `path` may be a folder that holds a collection, a folder that has none yet (`add()` makes `path/.lookalike`),
     or a collection directory. With `into` the collection lies there, and `path` is the folder that `add()` takes.
 
-    Raises NoCollection where `path` does not exist.
+    Raises UsageError where `path` is no folder.
     """
     real = os.path.realpath(path)
     if into is not None:
         return Collection(into, real)
     if os.path.exists(os.path.join(real, CATALOGUE)):
         return Collection(real)
-    if os.path.isdir(real):
-        return Collection(os.path.join(real, PRIVATE), real)
-    raise NoCollection(f"{os.fspath(path)}: no such folder: name a folder of images, or a collection")
+    return Collection(os.path.join(existing_folder(path), PRIVATE), real)
 
 
 def nearest_collection(start: str | os.PathLike[str] = ".") -> Collection:

@@ -12,12 +12,18 @@ from dataclasses import replace
 import numpy as np
 
 from lookalike import images
-from lookalike.errors import LookalikeError, UnreadableImage
+from lookalike.errors import ModelUnavailable, UnreadableImage
 from lookalike.models import registry
-from lookalike.types import ImageFile, ModelCard, Picture, Vectors
+from lookalike.types import Backbone, ImageFile, ModelCard, Picture, Vectors
 
 BATCH = 16
 """Files a worker takes at a time: enough for a network's matrices, few enough to lose little when killed."""
+
+HELD_BYTES = 64 << 20
+"""Decoded pixels that a worker holds before it embeds them: large pictures go in smaller batches."""
+
+SMALLEST_SIDE = 512
+"""The smallest scale at which anything is decoded: see InputSpec.read_side."""
 
 Wanted = Callable[[str], Sequence[str]]
 """Content hash -> the names of the models whose vectors are wanted."""
@@ -33,6 +39,7 @@ def embed_files(
     cards: Sequence[ModelCard],
     *,
     wanted: Wanted | None = None,
+    measure: bool = False,
     workers: int | None = None,
 ) -> Iterator[ImageFile]:
     """Embed files by every model of `cards`; yield a filled-in copy of each, in the same order.
@@ -40,13 +47,16 @@ def embed_files(
     A file is read once and decoded once for all models. Each worker takes a batch of files from bytes to
     vectors: decoders and networks leave Python's lock, so threads are enough, and the work in hand, and so
     the memory, stays the same however many files there are. Unreadable files come out too, with the reason.
+    With `measure` every file is decoded, for its size, even if no model wants it.
+
+    Raises ModelUnavailable where a model cannot be loaded, or fails on picture after picture.
     """
     workers = workers or default_workers()
     waiting: deque[Future[list[ImageFile]]] = deque()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="embed")
     try:
         for start in range(0, len(files), BATCH):
-            waiting.append(pool.submit(_embed_batch, files[start : start + BATCH], cards, wanted))
+            waiting.append(pool.submit(_embed_batch, files[start : start + BATCH], cards, wanted, measure))
             if len(waiting) > 2 * workers:
                 yield from waiting.popleft().result()
         while waiting:
@@ -55,33 +65,47 @@ def embed_files(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def embed_picture(source: images.ImageLike, card: ModelCard) -> Vectors:
-    """The (dim,) vector of one picture."""
-    vectors: Vectors = registry.load(card).embed([images.read(source, side=card.input.read_side)])
+def embed_picture(source: images.ImageLike, card: ModelCard, name: str | None = None) -> Vectors:
+    """The (dim,) vector of one picture; `name` is its path, where `source` is its bytes."""
+    vectors: Vectors = registry.load(card).embed([images.read(source, side=card.input.read_side, name=name)])
     return np.asarray(vectors[0])
 
 
 Queue = list[tuple[ImageFile, Picture]]
 
 
-def _embed_batch(files: Sequence[ImageFile], cards: Sequence[ModelCard], wanted: Wanted | None) -> list[ImageFile]:
+def _embed_batch(
+    files: Sequence[ImageFile], cards: Sequence[ModelCard], wanted: Wanted | None, measure: bool
+) -> list[ImageFile]:
     results = [replace(file, vectors={}) for file in files]
     queues: dict[str, Queue] = {card.name: [] for card in cards}
+    held = 0
     for result in results:
         try:
-            _decode(result, cards, wanted, queues)
+            held += _decode(result, cards, wanted, measure, queues)
         except UnreadableImage as error:
-            result.reason = error.reason
-    for card in cards:
-        _embed(card, queues[card.name])
+            result.reason, result.sha256 = error.reason, None
+        if held > HELD_BYTES:
+            _embed_queues(cards, queues)
+            held = 0
+    _embed_queues(cards, queues)
     return results
 
 
-def _decode(result: ImageFile, cards: Sequence[ModelCard], wanted: Wanted | None, queues: Mapping[str, Queue]) -> None:
+def _decode(
+    result: ImageFile,
+    cards: Sequence[ModelCard],
+    wanted: Wanted | None,
+    measure: bool,
+    queues: Mapping[str, Queue],
+) -> int:
+    """Queue the picture for the models that want it; how many bytes of pixels that holds."""
     data = images.read_bytes(result.path)
     result.sha256 = hashlib.sha256(data).hexdigest()
     names = wanted(result.sha256) if wanted else [card.name for card in cards]
     pictures: dict[int | None, Picture] = {}
+    if measure:
+        pictures[SMALLEST_SIDE] = images.read(data, side=SMALLEST_SIDE, name=result.path)
     for card in cards:
         if card.name in names:
             side = card.input.read_side
@@ -90,22 +114,29 @@ def _decode(result: ImageFile, cards: Sequence[ModelCard], wanted: Wanted | None
             queues[card.name].append((result, pictures[side]))
     for picture in pictures.values():
         result.width, result.height, result.taken = picture.width, picture.height, picture.taken
+    return sum(picture.pixels.nbytes for picture in pictures.values())
 
 
-def _embed(card: ModelCard, queue: Queue) -> None:
-    if not queue:
-        return
+def _embed_queues(cards: Sequence[ModelCard], queues: Mapping[str, Queue]) -> None:
+    for card in cards:
+        if queue := queues[card.name]:
+            backbone = registry.load(card)
+            failed = [item for item in queue if not _embed(backbone, [item])] if not _embed(backbone, queue) else []
+            if failed and len(failed) == len(queue) > 1:
+                raise ModelUnavailable(f"model {card.name!r} fails on every picture: {failed[0][0].reason}")
+            queue.clear()
+
+
+def _embed(backbone: Backbone, queue: Queue) -> bool:
+    """Whether that worked; a picture on which a model fails by itself is told as unreadable."""
     try:
-        vectors = registry.load(card).embed([picture for _, picture in queue])
-    except LookalikeError:
-        raise
-    except Exception as error:  # noqa: BLE001 - whatever a model makes of an odd picture
-        # One odd picture must not take its batch with it, nor end the run.
+        vectors = backbone.embed([picture for _, picture in queue])
+    except Exception as error:  # noqa: BLE001 - one odd picture must not take its batch with it, nor end the run
         if len(queue) == 1:
-            queue[0][0].reason = f"model {card.name!r} failed on it: {str(error).splitlines()[0][:120]}"
-        else:
-            for item in queue:
-                _embed(card, [item])
-        return
+            result = queue[0][0]
+            why = (str(error).splitlines() or [type(error).__name__])[0]
+            result.reason, result.sha256 = f"model {backbone.card.name!r} failed on it: {why[:160]}", None
+        return False
     for (result, _), vector in zip(queue, vectors, strict=True):
-        result.vectors[card.name] = vector
+        result.vectors[backbone.card.name] = vector
+    return True

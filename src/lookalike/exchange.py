@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import json
 import os
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from lookalike import images
 from lookalike.collection import IMPORTED, Collection
-from lookalike.embedding import embed_picture
+from lookalike.embedding import embed_files, embed_picture
 from lookalike.errors import StorageError, UnreadableImage, UsageError
+from lookalike.indexing import Progress
 from lookalike.metrics import normalised
 from lookalike.models import registry
+from lookalike.models.weights import sha256
 from lookalike.store import Writer
 from lookalike.types import ImageFile, ImageRef, InputSpec, ModelCard, Vectors
 
@@ -31,6 +32,11 @@ SAME_MODEL = 0.98
 
 SAMPLES = 5
 
+BLOCK = 1000
+"""Images that are committed together."""
+
+NAME = r"\w[\w.+-]{0,63}"
+
 
 def write_faiss(collection: Collection, model: str, path: str, metric: Metric = "ip") -> int:
     """Write a flat FAISS index of the unit vectors, and its paths in the same order in `STEM.paths.json`.
@@ -40,7 +46,12 @@ def write_faiss(collection: Collection, model: str, path: str, metric: Metric = 
     refs, vectors = collection.vectors(model)
     index = (faiss.IndexFlatIP if metric == "ip" else faiss.IndexFlatL2)(vectors.shape[1])
     index.add(vectors)
-    _replacing(path, lambda part: faiss.write_index(index, part))
+
+    def save(part: str) -> None:
+        with Path(part).open("wb") as file:  # FAISS by itself takes no name that is not UTF-8
+            faiss.write_index(index, faiss.PyCallbackIOWriter(file.write))
+
+    _replacing(path, save)
     _write_paths(path, refs)
     return len(refs)
 
@@ -61,7 +72,7 @@ def write_npy(collection: Collection, model: str, path: str) -> int:
 def write_parquet(collection: Collection, model: str, path: str) -> int:
     """Write a table: path, vector (a list of float32 of fixed length), sha256, width, height, taken.
 
-    A path that is no UTF-8 is written with replacement marks. Raises ModelUnavailable where pyarrow is missing.
+    A path that is no UTF-8 is written with replacement marks. Raises UsageError where pyarrow is missing.
     """
     try:
         pa = importlib.import_module("pyarrow")
@@ -85,7 +96,9 @@ def write_parquet(collection: Collection, model: str, path: str) -> int:
     return len(refs)
 
 
-def read_faiss(index_path: str, paths_path: str, model: str, collection: Collection) -> tuple[int, list[str], bool]:
+def read_faiss(
+    index_path: str, paths_path: str, model: str, collection: Collection, progress: Progress | None = None
+) -> tuple[int, list[str], bool]:
     """Put the vectors of a FAISS index into a collection, as `model`'s.
 
     `paths_path` is a JSON list of image paths in the order of the vectors; relative ones are looked for beside
@@ -95,34 +108,83 @@ def read_faiss(index_path: str, paths_path: str, model: str, collection: Collect
     model's; then any image can be a query. Otherwise only images of the collection can.
 
     Returns how many were taken, the paths that are missing or unreadable (left out), and whether any image can
-    be a query. Raises UsageError where the files do not fit together, or the vectors are not the model's.
+    be a query. Raises UsageError where the files do not fit together, the vectors are not the model's, or the
+    collection has others under its name.
     """
+    if not re.fullmatch(NAME, model):
+        raise UsageError(f"--model {model!r}: use letters, digits, '.', '_', '+' and '-', at most 64")
     vectors = _index_vectors(index_path)
     paths = _paths_list(paths_path)
     if len(paths) != len(vectors):
         raise UsageError(
             f"{paths_path}: names {len(paths)} images, but {index_path} has {len(vectors)} vectors: they must match"
         )
-    files, left_out = _files(paths, vectors, model)
-    if not files:
+    card = _card_for(model, vectors.shape[1], index_path)
+    known = {entry.name: entry.fingerprint for entry in collection.entries()}
+    fingerprint = card.fingerprint if card.kind != "vectors" else f"{IMPORTED}-{sha256(Path(index_path))[:16]}"
+    if known.get(model, fingerprint) != fingerprint:
+        raise UsageError(f"{collection.directory}: has other vectors of {model!r} already: import under another name")
+    if card.kind != "vectors":
+        _verify(card, paths, vectors, index_path)
+    left_out = _take(collection, card, fingerprint, paths, vectors, progress)
+    if len(left_out) == len(paths):
         raise UsageError(f"{paths_path}: none of its {len(paths)} images can be read: run this where they are")
-    card = _verified_card(model, vectors.shape[1], files, index_path)
+    return len(paths) - len(left_out), left_out, card.kind != "vectors"
+
+
+def _take(
+    collection: Collection,
+    card: ModelCard,
+    fingerprint: str,
+    paths: Sequence[str],
+    vectors: Vectors,
+    progress: Progress | None,
+) -> list[str]:
+    """Commit the images that can be read, block by block; the paths of the others."""
+    files, left_out = [], []
+    row_of: dict[str, int] = {}
+    for row, path in enumerate(paths):
+        real = os.path.realpath(path)
+        try:
+            status = os.stat(real)
+        except OSError:
+            left_out.append(path)
+            continue
+        row_of[real] = row
+        files.append(ImageFile(real, status.st_size, status.st_mtime_ns))
+    if not files:
+        return left_out
     with Writer.session(collection.directory) as store:
-        store.add_model(card, IMPORTED if card.kind == "vectors" else None)
-        store.commit(files)
+        store.add_model(card, fingerprint)
+        block: list[ImageFile] = []
+        for done, file in enumerate(embed_files(files, [], measure=True), 1):
+            if file.reason is None:
+                block.append(replace(file, vectors={card.name: vectors[row_of[file.path]]}))
+            else:
+                left_out.append(paths[row_of[file.path]])
+            if len(block) == BLOCK or done == len(files):
+                store.commit(block)
+                block = []
+            if progress:
+                progress("reading", done, len(files))
     collection.close()
-    return len(files), left_out, card.kind != "vectors"
+    return left_out
 
 
 def _index_vectors(path: str) -> Vectors:
-    if not Path(path).is_file():
-        raise UsageError(f"{path}: no such file")
     try:
-        index = faiss.read_index(path)
-        return normalised(index.reconstruct_n(0, index.ntotal))
-    except RuntimeError as error:
+        with Path(path).open("rb") as file:
+            index = faiss.read_index(faiss.PyCallbackIOReader(file.read))
+        vectors = index.reconstruct_n(0, index.ntotal)
+    except FileNotFoundError as error:
+        raise UsageError(f"{path}: no such file") from error
+    except (OSError, RuntimeError) as error:
         why = re.sub(r"^.*\.(cpp|h):\d+: ", "", str(error).strip().splitlines()[-1])
         raise UsageError(f"{path}: not a FAISS index whose vectors can be read back: {why}") from error
+    bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1) | ~vectors.any(axis=1))
+    if len(bad):
+        raise UsageError(f"{path}: {len(bad)} vectors are zero or not finite, the first in row {bad[0]}: mend it first")
+    return normalised(vectors)
 
 
 def _paths_list(path: str) -> list[str]:
@@ -136,37 +198,9 @@ def _paths_list(path: str) -> list[str]:
     return [found if os.path.exists(found := os.path.join(beside, name)) else os.path.abspath(name) for name in names]
 
 
-def _files(paths: Sequence[str], vectors: Vectors, model: str) -> tuple[list[ImageFile], list[str]]:
-    files: list[ImageFile] = []
-    left_out: list[str] = []
-    for path, vector in zip(paths, vectors, strict=True):
-        real = os.path.realpath(path)
-        try:
-            status = os.stat(real)
-            data = images.read_bytes(real)
-            picture = images.read(data, side=512, name=real)
-        except (OSError, UnreadableImage):
-            left_out.append(path)
-            continue
-        digest = hashlib.sha256(data).hexdigest()
-        files.append(
-            ImageFile(
-                real,
-                status.st_size,
-                status.st_mtime_ns,
-                digest,
-                picture.width,
-                picture.height,
-                picture.taken,
-                vectors={model: vector},
-            )
-        )
-    return files, left_out
-
-
-def _verified_card(model: str, dim: int, files: Sequence[ImageFile], index_path: str) -> ModelCard:
-    """Our own card where a few images show that the vectors are its model's, else a card without a model."""
-    card = registry.cards().get(model)
+def _card_for(model: str, dim: int, index_path: str) -> ModelCard:
+    """The model's own card where it can run here, else a card without a model."""
+    card = registry.card(model) if model in registry.cards() else None
     if card is None or registry.obstacle(card):
         return ModelCard(
             name=model,
@@ -181,14 +215,22 @@ def _verified_card(model: str, dim: int, files: Sequence[ImageFile], index_path:
         )
     if card.dim != dim:
         raise UsageError(f"{index_path}: has {dim} dimensions, {model!r} has {card.dim}: import it under another name")
-    for file in files[:: max(1, len(files) // SAMPLES)][:SAMPLES]:
-        likeness = float(file.vectors[model] @ embed_picture(file.path, card))
+    return card
+
+
+def _verify(card: ModelCard, paths: Sequence[str], vectors: Vectors, index_path: str) -> None:
+    """Raise UsageError unless the vectors of a few images are those of the card's model."""
+    there = [row for row, path in enumerate(paths) if os.path.isfile(path)]
+    for row in there[:: max(1, len(there) // SAMPLES)][:SAMPLES]:
+        try:
+            likeness = float(vectors[row] @ embed_picture(paths[row], card))
+        except UnreadableImage:
+            continue
         if likeness < SAME_MODEL:
             raise UsageError(
-                f"{index_path}: these are not the vectors of {model!r} (cosine {likeness:.2f} on {file.path}):"
+                f"{index_path}: these are not the vectors of {card.name!r} (cosine {likeness:.2f} on {paths[row]}):"
                 " import them under another name"
             )
-    return card
 
 
 def _write_paths(path: str, refs: Sequence[ImageRef]) -> None:

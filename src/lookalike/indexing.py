@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from lookalike.embedding import embed_files
-from lookalike.errors import NoImages, UsageError
+from lookalike.errors import ModelUnavailable, NoImages, UsageError
 from lookalike.models import registry
 from lookalike.scan import Scan, scan
 from lookalike.store import Reader, Writer
@@ -100,8 +100,10 @@ def _plan(store: Reader, folder: str, found: Scan, cards: Sequence[ModelCard]) -
         file for file in found.images if file.path not in known or not known[file.path].is_current(file, len(cards))
     ]
     seen = {file.path for file in found.images} | {file.path for file in found.unreadable}
-    readable = {path for path, entry in known.items() if entry.readable}
-    return _Plan(todo, [path for path in known if path not in seen], readable, is_new)
+    # What lies below a folder that could not be opened has not gone.
+    closed = tuple(file.path + os.sep for file in found.unreadable)
+    gone = [path for path in known if path not in seen and not path.startswith(closed)]
+    return _Plan(todo, gone, {path for path, entry in known.items() if entry.readable}, is_new)
 
 
 def _refuse_emptiness(folder: str, found: Scan, plan: _Plan, allow_empty: bool) -> None:
@@ -110,7 +112,8 @@ def _refuse_emptiness(folder: str, found: Scan, plan: _Plan, allow_empty: bool) 
     if plan.gone:
         # A drive that is not mounted looks just like this: nothing is forgotten on so little evidence.
         raise UsageError(
-            f"{folder}: no images there now, but the collection knows {len(plan.gone)}: is the drive mounted?"
+            f"{folder}: no images there now, or all are excluded, but the collection knows {len(plan.gone)}:"
+            " is the drive mounted?"
             " To forget them, run again with --allow-empty"
         )
     raise NoImages(f"{folder}: no images in this folder ({found.ignored} other files): name one that has some")
@@ -144,6 +147,9 @@ def _write(
             tell("embedding", done, len(plan.todo))
     except KeyboardInterrupt:
         report.interrupted = True
+    except ModelUnavailable:
+        _commit(store, batch, plan, report)
+        raise
     _commit(store, batch, plan, report)
     if not report.interrupted:
         store.forget(plan.gone)

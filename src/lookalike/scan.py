@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from lookalike.formats import is_image_name
 from lookalike.images import looks_like_image
-from lookalike.store import CATALOGUE
+from lookalike.store import CATALOGUE, PRIVATE, is_own
 from lookalike.types import ImageFile
 
 
@@ -27,8 +27,8 @@ def scan(folder: str, exclude: Sequence[str] = (), on_file: Callable[[int], None
     """Walk `folder` for files with an image's suffix or first bytes.
 
     `exclude` are globs, held against names and against paths relative to `folder`; an excluded folder is not
-    entered. Links to files are followed, links to folders are not (they may go round in circles), and folders
-    that are collections are passed over. `on_file` hears the number of files seen so far.
+    entered. Links to files are followed, links to folders are not (they may go round in circles), and what
+    collections consist of is passed over. `on_file` hears the number of files seen so far.
     """
     result = Scan()
     for seen, (path, entry) in enumerate(_files(folder, "", exclude, result), 1):
@@ -54,8 +54,12 @@ def _files(folder: str, relative: str, exclude: Sequence[str], result: Scan) -> 
     except OSError as error:
         result.unreadable.append(ImageFile(folder, reason=f"the folder cannot be opened: {error.strerror}"))
         return
+    if any(entry.name == CATALOGUE for entry in listing):  # a collection may lie among the images
+        listing = [entry for entry in listing if not is_own(entry.name)]
     for entry in listing:
         inner = os.path.join(relative, entry.name)
+        if entry.name == PRIVATE:
+            continue
         if any(fnmatch.fnmatch(entry.name, glob) or fnmatch.fnmatch(inner, glob) for glob in exclude):
             continue
         if entry.is_dir(follow_symlinks=False):
@@ -63,8 +67,7 @@ def _files(folder: str, relative: str, exclude: Sequence[str], result: Scan) -> 
                 result.unreadable.append(
                     ImageFile(entry.path, reason="a folder, not an image (what it holds was scanned)")
                 )
-            if not os.path.exists(os.path.join(entry.path, CATALOGUE)):
-                yield from _files(entry.path, inner, exclude, result)
+            yield from _files(entry.path, inner, exclude, result)
         elif not (entry.is_symlink() and _is_folder(entry)):
             yield entry.path, entry
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import lookalike
 from lookalike.store import CATALOGUE
 from tests.conftest import COMMAND
 
@@ -222,3 +223,63 @@ def test_a_read_only_collection_can_be_searched(indexed: Path, lookalike_read_on
 def test_a_flat_picture_is_a_query_like_any_other(indexed: Path, lookalike_cli) -> None:  # type: ignore[no-untyped-def]
     Image.new("RGB", (40, 30), "black").save(indexed.parent / "black.png")
     assert lookalike_cli("search", indexed.parent / "black.png", "--collection", indexed).code == 0
+
+
+def test_a_link_is_the_picture_that_it_leads_to(indexed: Path, lookalike_cli) -> None:  # type: ignore[no-untyped-def]
+    link = indexed / "zlink.jpg"
+    link.symlink_to(indexed / "coffee.jpg")
+    lookalike_cli("index", indexed)
+    found = lookalike_cli("search", link, "--collection", indexed, "--model", "phash", "--paths").out.splitlines()
+    assert {str(link), str(indexed / "coffee.jpg")} & set(found) == set()
+    assert found
+
+
+def test_formats_that_only_their_names_tell_are_queries_too(indexed: Path) -> None:
+    Image.open(indexed / "more" / "cat.jpg").save(indexed.parent / "query.tga")
+    hits = lookalike.open(indexed).search(indexed.parent / "query.tga", model="color", k=2)
+    assert {Path(hit.path).name for hit in hits} == {"cat.jpg", "cat small.png"}
+
+
+def test_a_model_that_is_gone_does_not_take_the_others_along(indexed: Path, lookalike_cli) -> None:  # type: ignore[no-untyped-def]
+    with sqlite3.connect(indexed / ".lookalike" / CATALOGUE) as db:
+        db.execute("UPDATE models SET name = 'my-net' WHERE name = 'color'")
+    db.close()
+    found = lookalike_cli("search", indexed / "cat small.png", "--collection", indexed, "--json")
+    assert found.code == 0
+    assert [column["model"] for column in found.json] == ["phash"]
+    assert "lookalike models remove my-net --collection" in found.err
+    assert lookalike_cli("index", indexed, "--json").json["models"] == ["phash"]
+    asked = lookalike_cli("search", indexed / "cat small.png", "--collection", indexed, "--model", "my-net")
+    assert asked.code == 2
+    assert lookalike_cli("models", "remove", "my-net", "--collection", indexed).code == 0
+    assert lookalike_cli("info", indexed, "--json").json["models"][0]["name"] == "phash"
+    assert lookalike_cli("search", indexed / "cat small.png", "--collection", indexed).err == ""
+
+
+def test_models_remove_touches_only_cards(tmp_path: Path, lookalike_cli) -> None:  # type: ignore[no-untyped-def]
+    precious = tmp_path / "precious.json"
+    precious.write_text("{}")
+    for name in (
+        str(precious.with_suffix("")),
+        os.path.relpath(precious.with_suffix(""), os.environ["LOOKALIKE_MODELS"]),
+    ):
+        assert lookalike_cli("models", "remove", name).code == 2
+    assert precious.exists()
+
+
+def test_a_damaged_card_takes_only_itself_away(photos: Path, lookalike_cli) -> None:  # type: ignore[no-untyped-def]
+    (Path(os.environ["LOOKALIKE_MODELS"]) / "broken.json").write_text("{not")
+    assert lookalike_cli("compare", photos / "coffee.jpg", photos / "twin.jpg").code == 3
+    assert lookalike_cli("doctor", "--offline").code == 0
+    asked = lookalike_cli("models", "broken")
+    assert (asked.code, "not a model card" in asked.err) == (2, True)
+
+
+@pytest.mark.parametrize("redirection", ["2>&-", ">&-", "> /dev/full"])
+def test_odd_ends_of_pipes_give_no_traceback(redirection: str) -> None:
+    done = subprocess.run(
+        ["bash", "-c", f"'{COMMAND}' models {redirection}"], capture_output=True, text=True, timeout=60
+    )
+    assert "Traceback" not in done.stderr
+    assert "Lookalike's own" not in done.stderr
+    assert done.returncode in (0, 2)

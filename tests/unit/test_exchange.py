@@ -94,6 +94,37 @@ def test_vectors_that_are_not_the_models_are_refused(collection: Collection, tmp
     assert not (tmp_path / "i").exists()
 
 
+def test_what_would_mix_or_escape_is_refused(collection: Collection, tmp_path: Path) -> None:
+    paths = json.dumps([image.path for image in collection.vectors("color")[0]])
+    (tmp_path / "p.json").write_text(paths)
+    rng = np.random.default_rng(0)
+    for name, dim in (("one", 16), ("two", 16), ("three", 8)):
+        index = faiss.IndexFlatL2(dim)
+        index.add(rng.standard_normal((10, dim)).astype(np.float32))
+        faiss.write_index(index, str(tmp_path / name))
+    bad = faiss.IndexFlatL2(4)
+    bad.add(np.full((10, 4), np.nan, dtype=np.float32))
+    faiss.write_index(bad, str(tmp_path / "nan"))
+    into = Collection(tmp_path / "imported")
+
+    def take(index: str, model: str = "theirs") -> object:
+        return read_faiss(str(tmp_path / index), str(tmp_path / "p.json"), model, into)
+
+    take("one")
+    before = into.vectors("theirs")[1]
+    take("one")
+    for index in ("two", "three"):
+        with pytest.raises(UsageError, match="another name"):
+            take(index)
+    with pytest.raises(UsageError, match="not finite"):
+        take("nan", "fourth")
+    for model in ("../../evil", "/absolute", "a/b", ""):
+        with pytest.raises(UsageError, match="--model"):
+            take("one", model)
+    np.testing.assert_array_equal(into.vectors("theirs")[1], before)
+    assert list(tmp_path.glob("*.f16")) == []
+
+
 def test_files_that_do_not_fit_are_refused(collection: Collection, tmp_path: Path) -> None:
     write_faiss(collection, "color", str(tmp_path / "out.index"))
     index, into = str(tmp_path / "out.index"), Collection(tmp_path / "i")

@@ -61,13 +61,14 @@ def test_pipes_and_folders_with_image_names_are_told_and_do_not_block(tmp_path: 
     assert found.ignored == 1
 
 
-def test_collections_are_passed_over(tmp_path: Path) -> None:
+def test_collections_are_passed_over_and_images_beside_them_are_not(tmp_path: Path) -> None:
     picture(tmp_path / "a.png")
     for name in (".lookalike", "elsewhere"):
         with Writer.session(tmp_path / name):
             pass
         picture(tmp_path / name / "b.png")
-    assert names(tmp_path) == ["a.png"]
+    assert names(tmp_path) == ["a.png", "elsewhere/b.png"]
+    assert scan(str(tmp_path)).ignored == 0
 
 
 def test_hidden_and_odd_names_are_images_like_any_other(tmp_path: Path) -> None:

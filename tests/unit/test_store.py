@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +77,54 @@ def test_forgetting_many_rewrites_the_vectors_and_an_open_map_stays_readable(tmp
     with Reader.open(tmp_path) as reader:
         (after,) = reader.models()
         assert (after.rows, after.file == before.file, reader.dead_rows(after)) == (1500, False, [])
-    assert len(list((tmp_path / "vectors").iterdir())) == 1
+    kept = {path.name for path in (tmp_path / "vectors").iterdir()}
+    assert kept == {before.file, after.file}, "a reader's snapshot may still name the old file"
+    os.utime(tmp_path / "vectors" / before.file, (1, 1))
+    with Writer.session(tmp_path):
+        assert {path.name for path in (tmp_path / "vectors").iterdir()} == {after.file}
+
+
+def test_a_snapshot_finds_its_vectors_after_a_rewrite(tmp_path: Path) -> None:
+    fill(tmp_path, 3000)
+    with Reader.open(tmp_path) as reader, reader.snapshot():
+        (model,) = reader.models()
+        with Writer.session(tmp_path) as store:
+            store.forget([f"/photos/{n}.jpg" for n in range(2000)])
+        assert np.asarray(reader.vectors(model)[7]).argmax() == 7 % 4
+        assert reader.images(model, [7])[7][0].path == "/photos/7.jpg"
+
+
+def test_vectors_of_another_width_are_refused_and_nothing_is_cut(tmp_path: Path) -> None:
+    fill(tmp_path, 3)
+    odd = image("/photos/9.jpg", 9)
+    odd.vectors = {"toy": np.ones(2, dtype=np.float32)}
+    with Writer.session(tmp_path) as store, pytest.raises(ValueError, match="rows of 4"):
+        store.commit([odd])
+    assert len(shown(tmp_path)) == 3
+
+
+def test_a_catalogue_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+    (tmp_path / CATALOGUE).touch()
+    assert not Reader.exists(tmp_path)
+    fill(tmp_path, 1)
+    assert len(shown(tmp_path)) == 1
+
+
+def test_names_of_models_stay_inside_the_collection(tmp_path: Path) -> None:
+    with Writer.session(tmp_path / "c") as store:
+        for name in ("/absolute/folder", "../up", "hf:owner/name", "ü x"):
+            store.add_model(replace(CARD, name=name, revision=name))
+        store.commit([ImageFile("/p.jpg", 1, 1, "0" * 64, 1, 1, vectors={m.name: np.ones(4) for m in store.models()})])
+        assert {path.parent for path in tmp_path.rglob("*.f16")} == {tmp_path / "c" / "vectors"}
+        assert len(list(tmp_path.rglob("*.f16"))) == 4
+
+
+def test_an_unreadable_file_has_no_picture(tmp_path: Path) -> None:
+    with Writer.session(tmp_path) as store:
+        store.add_model(CARD)
+        store.commit([ImageFile("/photos/bad.jpg", 1, 1, reason="damaged")])
+        assert store.counts() == {"images": 0, "pictures": 0, "unreadable": 1}
+        assert store.unreadable() == [("/photos/bad.jpg", "damaged")]
 
 
 def test_another_revision_drops_the_old_vectors_and_says_so(tmp_path: Path) -> None:
@@ -158,6 +207,15 @@ def test_below_a_folder_means_below_and_not_beside(tmp_path: Path) -> None:
         store.commit([image(f"/p/{name}", n) for n, name in enumerate(["a/1.jpg", "a/b/2.jpg", "ab/3.jpg", "a.jpg"])])
         assert set(store.files_below("/p/a")) == {"/p/a/1.jpg", "/p/a/b/2.jpg"}
         assert len(store.files_below("/p")) == 4
+
+
+def test_names_of_the_highest_bytes_are_below_too(tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    name = os.fsdecode(os.fsencode(folder) + b"/" + b"\xff" * 12 + b".jpg")
+    with Writer.session(folder / PRIVATE) as store:
+        store.add_model(CARD)
+        store.commit([image(name, 1)])
+        assert set(store.files_below(str(folder))) == {name}
 
 
 def test_names_that_are_no_utf8_survive(tmp_path: Path) -> None:

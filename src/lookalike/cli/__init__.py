@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import faulthandler
 import importlib
 import os
 import sys
@@ -70,7 +72,8 @@ def main() -> NoReturn:
     _hush_c_libraries()
     try:
         code = group.main(standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except click.ClickException as error:
         error.show()
         code = USAGE
@@ -81,6 +84,10 @@ def main() -> NoReturn:
         # The reader of our output has gone (`| head`): say nothing, and keep Python from trying once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = FOUND
+    except OSError as error:
+        _say(f"the output cannot be written: {error.strerror or error}")
+        code = USAGE
+        sys.stdout = None  # Python would try to flush it once more
     except Exception as error:  # noqa: BLE001 - the last door: nobody gets a bare traceback
         code = _explain(error)
     sys.exit(code if isinstance(code, int) else FOUND)
@@ -88,9 +95,12 @@ def main() -> NoReturn:
 
 def _hush_c_libraries() -> None:
     """Codecs such as libtiff write remarks of their own on standard error: let only Python write there."""
-    if not os.environ.get("LOOKALIKE_DEBUG"):
+    if os.environ.get("LOOKALIKE_DEBUG"):
+        return
+    with contextlib.suppress(OSError):  # standard error may be closed
         sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8", errors="backslashreplace")
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        faulthandler.enable(sys.stderr)  # a crash in a library must not go unseen
 
 
 def _explain(error: Exception) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from lookalike.cli import FOUND, UNREADABLE
-from lookalike.cli.output import echo_text, note
+from lookalike.cli.output import echo_text, note, progress
 from lookalike.collection import Collection
 from lookalike.exchange import read_faiss
 
@@ -25,7 +25,8 @@ def command(ctx: click.Context, faiss: str, paths: str, model: str, into: str) -
     \b
     lookalike import --faiss clip.index --paths paths.json --model my-clip --into ~/imported
     """
-    taken, left_out, any_query = read_faiss(faiss, paths, model, Collection(into))
+    with progress() as tell:
+        taken, left_out, any_query = read_faiss(faiss, paths, model, Collection(into), tell)
     for path in left_out:
         note(f"left out: {path}: missing or unreadable")
     queries = "any image can be a query" if any_query else "queries must be images of the collection"

@@ -7,6 +7,7 @@ from math import isfinite
 
 import click
 
+import lookalike
 from lookalike.cli.output import echo_json, echo_text, table
 from lookalike.cli.pull import pull
 from lookalike.errors import ModelUnavailable, UsageError
@@ -33,6 +34,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
 
     With NAME, tell all about one.
     """
+    ctx.obj = as_json
     if ctx.invoked_subcommand is not None:
         return
     cards = registry.cards().values()
@@ -50,10 +52,11 @@ def command(ctx: click.Context, as_json: bool) -> None:
 @command.command(hidden=True)
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def show(name: str, as_json: bool) -> None:
+@click.pass_obj
+def show(json_before: bool, name: str, as_json: bool) -> None:
     """Tell all about one model."""
     card = registry.card(name)
-    if as_json:
+    if as_json or json_before:
         echo_json(_as_json(card))
         return
     for line in table([(key, str(value)) for key, value in _as_json(card).items() if value not in (None, {}, "")]):
@@ -122,10 +125,18 @@ command.add_command(pull)
 
 @command.command()
 @click.argument("name")
-def remove(name: str) -> None:
-    """Forget a network of your own. Its file and the collections stay as they are."""
-    registry.remove_card(name)
-    echo_text(f"{name}: removed")
+@click.option("--collection", metavar="DIR", type=click.Path(), help="Drop its vectors from this collection instead.")
+def remove(name: str, collection: str | None) -> None:
+    """Forget a network of your own; or, with --collection, drop a model's vectors from there.
+
+    Neither touches the network's file.
+    """
+    if collection is not None:
+        lookalike.open(collection).remove_model(name)
+        echo_text(f"{name}: dropped from {collection}")
+    else:
+        registry.remove_card(name)
+        echo_text(f"{name}: removed")
 
 
 @command.command("check")

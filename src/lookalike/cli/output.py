@@ -120,8 +120,9 @@ def progress() -> Iterator[Progress]:
         if what not in bars:
             for bar in bars.values():
                 bar.close()
+            width = shutil.get_terminal_size().columns  # some terminals say 0, which tqdm would believe
             bars[what] = tqdm(
-                desc=what, total=total, unit=" files", file=sys.stderr, disable=None, dynamic_ncols=True, leave=False
+                desc=what, total=total, unit=" files", file=sys.stderr, disable=None, ncols=width, leave=False
             )
         bars[what].update(done - bars[what].n)
 

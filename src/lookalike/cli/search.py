@@ -13,7 +13,8 @@ import lookalike
 from lookalike.cli import FOUND, NOTHING, UNREADABLE
 from lookalike.cli.output import columns_text, echo_json, echo_paths, echo_text, hits_json, note, pooled
 from lookalike.collection import Answer, Collection, nearest_collection
-from lookalike.errors import UnreadableImage, UsageError
+from lookalike.errors import NoImages, UnreadableImage
+from lookalike.images import MAX_BYTES
 from lookalike.report import SearchSection, write
 from lookalike.scan import scan
 from lookalike.types import Hits, Term
@@ -73,9 +74,12 @@ def command(
         raise click.UsageError("give a QUERY (an image, a folder or -), or words with --text, not both")
     where = lookalike.open(collection) if collection else nearest_collection()
     models = tuple(pooled(models, pool))
+    if not models:
+        for problem in where.unusable():
+            note(f"left out: {problem}")
     answers: list[Answer] = []
     columns: list[Hits] = []
-    stdin = sys.stdin.buffer.read() if STDIN in queries else b""
+    stdin = sys.stdin.buffer.read(MAX_BYTES + 1) if STDIN in queries else b""
     if terms:
         found = _search_terms(where, terms, models, k, include_self)
     else:
@@ -120,7 +124,7 @@ def _answers(
         elif os.path.isdir(query):
             found = scan(os.path.abspath(query))
             if not found.images:
-                raise UsageError(f"{query}: no images in this folder ({found.ignored} other files): name another")
+                raise NoImages(f"{query}: no images in this folder ({found.ignored} other files): name another")
             files += [file.path for file in found.images]
         else:
             files.append(os.path.abspath(query))
@@ -144,14 +148,18 @@ def _term(text: str, sign: int = 1, is_image: bool = False) -> Term:
 def _search_terms(
     where: Collection, terms: Sequence[Term], models: Sequence[str], k: int, include_self: bool
 ) -> Iterator[Answer]:
-    names = models or where.models
+    names = _names(where, models)
     columns = [where.search_terms(terms, model=name, k=k, include_self=include_self) for name in names]
     yield Answer(columns[0].query, tuple(columns))
 
 
+def _names(where: Collection, models: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(models)) or where.usable()
+
+
 def _search_bytes(where: Collection, data: bytes, models: Sequence[str], k: int) -> Answer:
     try:
-        return Answer(STDIN, tuple(where.search(data, model=name, k=k) for name in models or where.models))
+        return Answer(STDIN, tuple(where.search(data, model=name, k=k) for name in _names(where, models)))
     except UnreadableImage as error:
         return Answer(STDIN, reason=error.reason)
 

@@ -13,13 +13,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from lookalike.errors import ModelUnavailable, UnknownModel, UsageError
+from lookalike.errors import LookalikeError, ModelUnavailable, UnknownModel, UsageError
 from lookalike.models import custom, weights
 from lookalike.models.catalog import CARDS
 from lookalike.models.weights import models_folder
 from lookalike.types import Backbone, InputSpec, ModelCard, TextBackbone
 
 DEFAULT = "sift"
+RESERVED = ("add", "check", "pull", "remove", "show")  # what `lookalike models` takes for commands
 
 EXTRAS = {"torch": ("torch", "transformers", "safetensors")}
 """What an extra of ours installs: the modules without which its models cannot run."""
@@ -72,6 +73,15 @@ def card(name: str) -> ModelCard:
     raise UnknownModel(f"no model is called {name!r}: {hint} ('lookalike models' lists them)")
 
 
+def knows(name: str) -> bool:
+    """Whether there is a model of that name, path or repository here."""
+    try:
+        card(name)
+    except LookalikeError:
+        return False
+    return True
+
+
 def downloadless() -> list[str]:
     """The built-in models that need no download."""
     return [card.name for card in CARDS if card.weights is None]
@@ -98,12 +108,13 @@ def obstacle(card: ModelCard) -> Obstacle | None:
 def load(card: ModelCard) -> Backbone:
     """The model itself, loaded once a process. Raises ModelUnavailable with the remedy."""
     with _loading:
-        if card.fingerprint not in _loaded:
+        key = f"{card.name} {card.fingerprint}"
+        if key not in _loaded:
             if problem := obstacle(card):
                 raise ModelUnavailable(f"model {card.name!r} cannot run: {problem.reason}")
             module, _, function = card.loader.partition(":")
-            _loaded[card.fingerprint] = getattr(importlib.import_module(module), function)(card)
-        return _loaded[card.fingerprint]
+            _loaded[key] = getattr(importlib.import_module(module), function)(card)
+        return _loaded[key]
 
 
 def load_for_texts(card: ModelCard) -> TextBackbone:
@@ -118,8 +129,8 @@ def load_for_texts(card: ModelCard) -> TextBackbone:
 
 def save_card(card: ModelCard) -> Path:
     """Register a user's model. Raises UsageError where the name is a built-in model's."""
-    if any(card.name == built_in.name for built_in in CARDS):
-        raise UsageError(f"{card.name!r} is a built-in model: choose another --name")
+    if any(card.name == built_in.name for built_in in CARDS) or card.name in RESERVED:
+        raise UsageError(f"{card.name!r} is a built-in name: choose another --name")
     path = models_folder() / f"{card.name}.json"
     weights.write_atomically(path, json.dumps(card.as_json(), indent=2) + "\n")
     return path
@@ -128,7 +139,7 @@ def save_card(card: ModelCard) -> Path:
 def remove_card(name: str) -> None:
     """Forget a user's model. Raises UnknownModel where there is none of that name."""
     path = models_folder() / f"{name}.json"
-    if not path.is_file():
+    if path.parent != models_folder() or not path.is_file():
         raise UnknownModel(f"{name!r} is none of your own models: only those can be removed")
     path.unlink()
 
@@ -136,7 +147,10 @@ def remove_card(name: str) -> None:
 def read_card(path: Path) -> ModelCard:
     """A stored card. Raises UsageError where the file is none."""
     try:
-        return ModelCard.from_json(json.loads(path.read_text(encoding="utf-8")))
+        own = ModelCard.from_json(json.loads(path.read_text(encoding="utf-8")))
+        if own.name != path.stem or not isinstance(own.dim, int):
+            raise ValueError("its name or dimension is wrong")
+        return own
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise UsageError(f"{path}: not a model card ({error}): delete it and add the model again") from error
 

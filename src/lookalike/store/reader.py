@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from lookalike.errors import CollectionDamaged, CollectionTooNew, NoCollection
+from lookalike.errors import CollectionDamaged, CollectionTooNew, NoCollection, StorageError
 from lookalike.store import vectors as vector_file
 from lookalike.store.trouble import told_plainly
 from lookalike.types import ImageFile, ImageRef
@@ -67,7 +67,10 @@ class Reader:
     @staticmethod
     def exists(directory: Path) -> bool:
         """Whether anything has been indexed there."""
-        return (directory / CATALOGUE).is_file()
+        try:
+            return (directory / CATALOGUE).stat().st_size > 0
+        except OSError:
+            return False
 
     @classmethod
     def open(cls, directory: Path) -> Reader:
@@ -80,10 +83,15 @@ class Reader:
                 connection = connect(f"{uri}?mode=ro")
                 connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
             except sqlite3.OperationalError:
-                # On a medium that cannot be written, SQLite cannot make the shared memory of its log:
-                # nobody else can be writing there either.
+                # Where it may not write, SQLite cannot make the shared memory of its log, nor need it: an empty
+                # log says that nobody is writing.
                 if os.access(directory, os.W_OK):
                     raise
+                if _size(directory / f"{CATALOGUE}-wal"):
+                    raise StorageError(
+                        f"{directory}: was not closed properly, and may not be written to: make it writable once,"
+                        " or search a copy"
+                    ) from None
                 connection = connect(f"{uri}?immutable=1")
             check_format(connection, directory)
             return cls(directory, connection)
@@ -111,15 +119,13 @@ class Reader:
             return os.fsdecode(key)
         return os.fsdecode(self._base[:-1] if key == b"." else os.path.join(self._base, key))
 
-    def _below(self, folder: str) -> tuple[bytes, bytes]:
-        """The range of keys below a folder."""
+    def _below(self, folder: str) -> tuple[str, tuple[bytes, ...]]:
+        """A condition on keys that all files below a folder meet, with its values."""
         key = self._key(folder)
-        if key == b".":
-            # Relative keys are those below the collection's own folder; absolute ones start with a separator
-            # or a drive letter, which is not excluded here and is filtered by `files_below`.
-            return b"", b"\xff" * 8
+        if key == b".":  # the collection's own folder: all keys that are relative, and `files_below` looks closer
+            return "1", ()
         prefix = key.rstrip(os.fsencode(os.sep)) + os.fsencode(os.sep)
-        return prefix, prefix[:-1] + bytes([prefix[-1] + 1])
+        return "path >= ? AND path < ?", (prefix, prefix[:-1] + bytes([prefix[-1] + 1]))
 
     # -- reading ---------------------------------------------------------------------------------------------
 
@@ -144,12 +150,12 @@ class Reader:
 
     def folders(self) -> list[str]:
         """The folders that were scanned, absolute."""
-        with self._lock:
+        with self._lock, told_plainly(str(self.directory)):
             return sorted(self._path(key) for (key,) in self._db.execute("SELECT path FROM folders"))
 
     def counts(self) -> dict[str, int]:
         """How many images (files), distinct pictures (contents), and unreadable files there are."""
-        with self._lock:
+        with self._lock, told_plainly(str(self.directory)):
             images, unreadable = self._db.execute(
                 "SELECT count(content_id), count(*) - count(content_id) FROM files"
             ).fetchone()
@@ -158,13 +164,13 @@ class Reader:
 
     def unreadable(self) -> list[tuple[str, str]]:
         """(path, reason) of the files that could not be read."""
-        with self._lock:
+        with self._lock, told_plainly(str(self.directory)):
             rows = self._db.execute("SELECT path, reason FROM files WHERE content_id IS NULL ORDER BY path")
             return [(self._path(key), reason) for key, reason in rows]
 
     def covered(self, model: ModelEntry) -> int:
         """How many distinct pictures have a vector of this model."""
-        with self._lock:
+        with self._lock, told_plainly(str(self.directory)):
             query = "SELECT count(*) FROM vectors WHERE model_id = ?"
             return int(self._db.execute(query, (model.id,)).fetchone()[0])
 
@@ -179,9 +185,8 @@ class Reader:
                     (names,),
                 )
             )
-            rows = self._db.execute(
-                "SELECT path, size, mtime_ns, content_id FROM files WHERE path >= ? AND path < ?", self._below(folder)
-            )
+            where, values = self._below(folder)
+            rows = self._db.execute(f"SELECT path, size, mtime_ns, content_id FROM files WHERE {where}", values)
             prefix = folder.rstrip(os.sep) + os.sep
             return {
                 path: FileEntry(size, mtime_ns, content is not None, covered.get(content, 0))
@@ -191,7 +196,7 @@ class Reader:
 
     def missing(self, sha256: str, models: Sequence[str]) -> list[str]:
         """Which of `models` have no vector of the picture yet."""
-        with self._lock:
+        with self._lock, told_plainly(str(self.directory)):
             have = {
                 name
                 for (name,) in self._db.execute(
@@ -205,7 +210,7 @@ class Reader:
     def hashes(self, paths: Iterable[str]) -> dict[str, str]:
         """The content hash of each of these files that is known and readable."""
         query = "SELECT c.sha256 FROM files f JOIN contents c ON c.id = f.content_id WHERE f.path = ?"
-        with self._lock:
+        with self._lock, told_plainly(str(self.directory)):
             found = {path: self._db.execute(query, (self._key(path),)).fetchone() for path in paths}
         return {path: row[0] for path, row in found.items() if row}
 
@@ -215,12 +220,12 @@ class Reader:
 
     def dead_rows(self, model: ModelEntry) -> list[int]:
         """Rows whose picture has gone."""
-        with self._lock:
+        with self._lock, told_plainly(str(self.directory)):
             return [row for (row,) in self._db.execute("SELECT row FROM dead WHERE model_id = ?", (model.id,))]
 
     def row_of(self, model: ModelEntry, sha256: str) -> int | None:
         """The row that holds the picture's vector, if there is one."""
-        with self._lock:
+        with self._lock, told_plainly(str(self.directory)):
             found = self._db.execute(
                 "SELECT v.row FROM vectors v JOIN contents c ON c.id = v.content_id"
                 " WHERE v.model_id = ? AND c.sha256 = ?",
@@ -233,7 +238,7 @@ class Reader:
         chosen = "" if rows is None else " AND v.row IN (SELECT value FROM json_each(?))"
         arguments = (model.id,) if rows is None else (model.id, json.dumps([int(row) for row in rows]))
         found: dict[int, list[ImageRef]] = {}
-        with self._lock:
+        with self._lock, told_plainly(str(self.directory)):
             query = (
                 "SELECT v.row, c.sha256, f.path, c.width, c.height, c.taken FROM vectors v"
                 " JOIN contents c ON c.id = v.content_id JOIN files f ON f.content_id = c.id"
@@ -262,3 +267,15 @@ def check_format(connection: sqlite3.Connection, directory: Path) -> None:
         )
     if found < 1:
         raise CollectionDamaged(f"{directory / CATALOGUE}: not a Lookalike catalogue: move it away and index again")
+
+
+def is_own(name: str) -> bool:
+    """Whether a file or folder in a collection's directory is part of the collection."""
+    return name.startswith(CATALOGUE) or name in ("vectors", "writer.lock")
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

@@ -26,8 +26,12 @@ def told_plainly(directory: str) -> Iterator[None]:
         raise StorageError(f"{directory}: {error.strerror or error}") from error
     except sqlite3.Error as error:
         message = str(error)
-        if "full" in message or "disk I/O" in message:
+        if "full" in message:
             raise _full(directory) from error
+        if "disk I/O" in message:
+            raise StorageError(
+                f"{directory}: the disk failed, or no space is left on it: what was committed is kept"
+            ) from error
         if "readonly" in message or "unable to open" in message:
             raise _forbidden(directory) from error
         if "locked" in message or "busy" in message:

@@ -37,11 +37,13 @@ def holds(path: Path, rows: int, dim: int) -> bool:
         return rows == 0
 
 
-def append(path: Path, rows: int, vectors: Halves) -> None:
-    """Write `vectors` after the first `rows` rows, and return when the disk has them."""
+def append(path: Path, rows: int, dim: int, vectors: Halves) -> None:
+    """Write (n, dim) `vectors` after the first `rows` rows, and return when the disk has them."""
+    if vectors.shape[1] != dim:  # cutting at the wrong place would destroy what is committed
+        raise ValueError(f"{path}: rows of {dim} numbers are wanted, not of {vectors.shape[1]}")
     is_new = not path.exists()
     with path.open("ab" if is_new else "r+b") as file:
-        file.truncate(rows * vectors.shape[1] * 2)
+        file.truncate(rows * dim * 2)
         file.seek(0, os.SEEK_END)
         file.write(np.ascontiguousarray(vectors).tobytes())
         file.flush()

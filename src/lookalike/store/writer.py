@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import resources
@@ -22,6 +24,9 @@ from lookalike.store import vectors as vector_file
 from lookalike.store.reader import CATALOGUE, FORMAT, ModelEntry, Reader, check_format, connect
 from lookalike.store.trouble import told_plainly
 from lookalike.types import ImageFile, ModelCard, Vectors
+
+GRACE_SECONDS = 600
+"""How long a file of vectors that is used no more stays: readers may still be about to open it."""
 
 
 class Writer(Reader):
@@ -44,20 +49,14 @@ class Writer(Reader):
                     raise CollectionBusy(
                         f"{directory}: another process is indexing into it: wait until it has finished"
                     ) from error
+                _create(directory / CATALOGUE)
                 connection = connect((directory / CATALOGUE).absolute().as_uri())
                 store = cls(directory, connection)
                 stack.callback(store.close)
                 connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;")
-                store._create_or_check()
+                check_format(connection, directory)
                 store._mend()
             yield store
-
-    def _create_or_check(self) -> None:
-        if self._db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
-            check_format(self._db, self.directory)
-            return
-        schema = resources.files("lookalike.store").joinpath("schema.sql").read_text(encoding="utf-8")
-        self._db.executescript(f"BEGIN; {schema} PRAGMA user_version={FORMAT}; COMMIT;")
 
     def _mend(self) -> None:
         """Leave behind what an interrupted run left: stray files, and models whose vectors have been lost."""
@@ -69,7 +68,7 @@ class Writer(Reader):
                     self._insert_model(model.name, model.fingerprint, model.card, model.dim)
         named = {model.file for model in self.models()}
         for path in (self.directory / "vectors").glob("*.f16"):
-            if path.name not in named:
+            if path.name not in named and path.stat().st_mtime < time.time() - GRACE_SECONDS:
                 path.unlink()
 
     @contextmanager
@@ -109,40 +108,48 @@ class Writer(Reader):
         )
 
     def _discard(self, old: ModelEntry) -> None:
-        with contextlib.suppress(OSError):  # a reader on Windows may hold it: the next writer removes it
-            self._vector_path(old).unlink()
+        """A reader may be about to open the file that its snapshot names: a later session removes it."""
+        with contextlib.suppress(FileNotFoundError):
+            os.utime(self._vector_path(old))
+
+    def remove_model(self, name: str) -> None:
+        """Drop a model and its vectors."""
+        for entry in self.models():
+            if entry.name == name:
+                with self._transaction():
+                    self._db.execute("DELETE FROM models WHERE id = ?", (entry.id,))
+                self._discard(entry)
 
     def commit(self, files: Sequence[ImageFile]) -> None:
         """Make a batch durable: all of it, or, if anything goes wrong, none of it."""
         models = {model.name: model for model in self.models()}
-        owners: dict[str, list[str]] = {name: [] for name in models}  # sha256 of each new row
-        rows: dict[str, list[Vectors]] = {name: [] for name in models}
+        rows: dict[str, dict[str, Vectors]] = {name: {} for name in models}  # sha256 -> new row
         for file in files:
             for name, vector in file.vectors.items():
                 # Two files with the same bytes may have been embedded at the same time: one row is enough.
-                if file.sha256 and file.sha256 not in owners[name] and self.missing(file.sha256, [name]):
-                    owners[name].append(file.sha256)
-                    rows[name].append(vector)
+                if file.sha256 and file.sha256 not in rows[name] and self.missing(file.sha256, [name]):
+                    rows[name][file.sha256] = vector
         with told_plainly(str(self.directory)):
             for name, block in rows.items():
                 if block:
                     model = models[name]
-                    vector_file.append(self._vector_path(model), model.rows, np.stack(block).astype(np.float16))
+                    halves = np.stack(list(block.values())).astype(np.float16)
+                    vector_file.append(self._vector_path(model), model.rows, model.dim, halves)
         with self._transaction():
             before = self._contents_of(file.path for file in files)
             for file in files:
                 self._put_file(file)
-            for name, hashes in owners.items():
+            for name, block in rows.items():
                 model = models[name]
                 self._db.executemany(
                     "INSERT INTO vectors SELECT ?, id, ? FROM contents WHERE sha256 = ?",
-                    [(model.id, model.rows + i, sha256) for i, sha256 in enumerate(hashes)],
+                    [(model.id, model.rows + i, sha256) for i, sha256 in enumerate(block)],
                 )
-                self._db.execute("UPDATE models SET rows = rows + ? WHERE id = ?", (len(hashes), model.id))
+                self._db.execute("UPDATE models SET rows = rows + ? WHERE id = ?", (len(block), model.id))
             self._bury(before)
 
     def _put_file(self, file: ImageFile) -> None:
-        if file.sha256:
+        if file.sha256 and file.reason is None:
             self._db.execute(
                 "INSERT INTO contents (sha256, width, height, taken) VALUES (?, ?, ?, ?)"
                 " ON CONFLICT (sha256) DO NOTHING",
@@ -191,7 +198,7 @@ class Writer(Reader):
             done = 0
             for start in range(0, len(living), 65536):
                 block = old[[row for row, _ in living[start : start + 65536]]]
-                vector_file.append(self.directory / "vectors" / file, done, block)
+                vector_file.append(self.directory / "vectors" / file, done, model.dim, block)
                 done += len(block)
         with self._transaction():
             self._db.execute("DELETE FROM vectors WHERE model_id = ?", (model.id,))
@@ -206,4 +213,21 @@ class Writer(Reader):
 
 def _new_file(name: str, fingerprint: str) -> str:
     """A name that no generation of any model's vectors has had."""
-    return f"{name}-{fingerprint}-{os.urandom(4).hex()}.f16"
+    plain = re.sub(r"[^\w.+-]+", "_", os.path.basename(name), flags=re.ASCII)[:60]
+    return f"{plain}-{fingerprint}-{os.urandom(4).hex()}.f16"
+
+
+def _create(catalogue: Path) -> None:
+    """Make the catalogue where there is none: all of it under another name first, so that it is never half there."""
+    if catalogue.exists() and catalogue.stat().st_size:
+        return
+    part = catalogue.with_suffix(".part")
+    part.unlink(missing_ok=True)
+    try:
+        schema = resources.files("lookalike.store").joinpath("schema.sql").read_text(encoding="utf-8")
+        with contextlib.closing(connect(part.absolute().as_uri())) as connection:
+            connection.executescript(f"BEGIN; {schema} PRAGMA user_version={FORMAT}; COMMIT;")
+        part.replace(catalogue)
+        vector_file.sync_folder(catalogue.parent)
+    finally:
+        part.unlink(missing_ok=True)
