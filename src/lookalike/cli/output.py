@@ -120,9 +120,16 @@ def progress() -> Iterator[Progress]:
         if what not in bars:
             for bar in bars.values():
                 bar.close()
-            width = shutil.get_terminal_size().columns  # some terminals say 0, which tqdm would believe
+            size = shutil.get_terminal_size()  # some terminals say 0 x 0, which tqdm would believe
             bars[what] = tqdm(
-                desc=what, total=total, unit=" files", file=sys.stderr, disable=None, ncols=width, leave=False
+                desc=what,
+                total=total,
+                unit=" files",
+                file=sys.stderr,
+                disable=None,  # unless it is a terminal
+                ncols=size.columns,
+                nrows=size.lines,
+                leave=False,
             )
         bars[what].update(done - bars[what].n)
 
