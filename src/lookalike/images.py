@@ -162,6 +162,7 @@ class _Hush(threading.local):
 
 
 _hush = _Hush()
+_filters_change = threading.Lock()
 _HUSH_FILTER = ("ignore", None, Warning, _hush, 0)
 
 
@@ -170,7 +171,8 @@ def _guarded(kind: str, name: str | None) -> Iterator[None]:
     """Turns whatever a decoder may raise into UnreadableImage, and keeps its warnings to itself."""
     filters = cast(list[Any], warnings.filters)
     if not filters or filters[0] is not _HUSH_FILTER:  # somebody has put another in front, or reset them
-        filters.insert(0, _HUSH_FILTER)
+        with _filters_change:
+            filters[:] = [_HUSH_FILTER, *(each for each in filters if each is not _HUSH_FILTER)]
     before, _hush.on = _hush.on, True
     try:
         yield

@@ -159,7 +159,8 @@ class Index(Protocol):
         """The k best rows for each of (n, dim) vectors: (n, k) cosines, falling, and (n, k) row numbers.
 
         `allowed` (one bool a row) restricts the search. Where fewer than k rows are there, the cosine is
-        -inf and the row -1. Ties go to the smaller row number.
+        -inf and the row -1. Rows of equal cosine come in their order; where some of them must be left out at
+        the end, it is not said which.
         """
         ...
 

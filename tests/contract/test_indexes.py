@@ -44,10 +44,13 @@ def test_where_there_are_fewer_than_k_the_rest_is_minus_one() -> None:
     assert (empty[1] == -1).all()
 
 
-def test_ties_go_to_the_smaller_row() -> None:
+def test_rows_of_equal_cosine_come_in_their_order() -> None:
     vectors = np.tile(unit(np.random.default_rng(3), 1, 16), (300, 1))
     _, rows = ExactIndex(vectors.astype(np.float16)).search(vectors[:2], 7)
-    np.testing.assert_array_equal(rows, np.tile(np.arange(7), (2, 1)))
+    np.testing.assert_array_equal(rows, np.sort(rows, axis=1))
+    signs = np.sign(np.random.default_rng(5).standard_normal((500, 8))) / np.sqrt(8)
+    cosines, rows = ExactIndex(signs.astype(np.float16)).search(signs[:20].astype(np.float32), 40)
+    np.testing.assert_array_equal(rows, np.take_along_axis(rows, np.lexsort((rows, -cosines), axis=-1), -1))
 
 
 def test_a_memory_map_is_searched_in_place(tmp_path) -> None:  # type: ignore[no-untyped-def]

@@ -444,6 +444,17 @@ def test_a_file_that_changes_is_refused_until_it_is_added_again(
     assert lookalike_cli("compare", *pair, "--model", "tiny").code in (0, 1)
 
 
+def test_weights_that_lie_beside_the_file_count_as_part_of_it(tmp_path: Path, lookalike_cli: Cli) -> None:
+    file = network(tmp_path / "tiny.onnx")
+    onnx.save(onnx.load(file), tmp_path / "apart.onnx", save_as_external_data=True, location="apart.onnx.data",
+              size_threshold=0)  # fmt: skip
+    before = describe(str(tmp_path / "apart.onnx"), name="tiny", spec=InputSpec((0, 0)))
+    with (tmp_path / "apart.onnx.data").open("ab") as data:
+        data.write(b"\0\0\0\0")
+    after = describe(str(tmp_path / "apart.onnx"), name="tiny", spec=InputSpec((0, 0)))
+    assert before.fingerprint != after.fingerprint
+
+
 def test_a_file_that_disappears_is_missed_with_its_remedy(tmp_path: Path, lookalike_cli: Cli) -> None:
     file = network(tmp_path / "tiny.onnx", OWN_SHAPE)
     card = added(lookalike_cli, file)

@@ -130,7 +130,7 @@ def load_for_texts(card: ModelCard) -> TextBackbone:
 def save_card(card: ModelCard) -> Path:
     """Register a user's model. Raises UsageError where the name is a built-in model's."""
     if any(card.name == built_in.name for built_in in CARDS) or card.name in RESERVED:
-        raise UsageError(f"{card.name!r} is a built-in name: choose another --name")
+        raise UsageError(f"{card.name!r} is a built-in model: choose another --name")
     path = models_folder() / f"{card.name}.json"
     weights.write_atomically(path, json.dumps(card.as_json(), indent=2) + "\n")
     return path

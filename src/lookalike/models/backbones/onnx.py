@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -62,7 +64,7 @@ class OnnxBackbone:
 def load(card: ModelCard) -> OnnxBackbone:
     """Raises ModelUnavailable where the file is not the one that was registered, or cannot be run."""
     assert card.path is not None  # noqa: S101 - the card of this loader has a path
-    if (found := sha256(Path(card.path))) != card.revision:
+    if (found := _revision(card.path)) != card.revision:
         raise ModelUnavailable(
             f"model {card.name!r}: {card.path} has changed since it was added (sha256 {found[:12]}, not"
             f" {card.revision[:12]}): put the old file back, or run 'lookalike models add' again"
@@ -95,7 +97,7 @@ def describe(
         input=spec,
         summary=f"added from {Path(path).name}",
         source=Path(path).name,
-        revision=sha256(Path(path)),
+        revision=_revision(path),
         license=license,
         loader="lookalike.models.backbones.onnx:load",
         options={"output": chosen},
@@ -110,6 +112,14 @@ def describe(
         return _tried(card, session)
     except ModelUnavailable as error:
         raise UsageError(f"{path}: a trial run failed: {error}") from error
+
+
+def _revision(path: str) -> str:
+    """The SHA-256 of the file, and of those beside it that hold its tensors where they are stored apart."""
+    file = Path(path)
+    apart = sorted(each for each in file.parent.glob(f"{glob.escape(file.name)}?*") if "data" in each.suffix)
+    hashes = [sha256(each) for each in (file, *apart)]
+    return hashes[0] if not apart else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 def _tried(card: ModelCard, session: onnxruntime.InferenceSession) -> ModelCard:
