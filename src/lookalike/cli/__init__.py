@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import importlib
+import logging
 import os
 import sys
 from typing import NoReturn
@@ -70,6 +71,7 @@ def group() -> None:
 def main() -> NoReturn:
     """The entry point: every error ends as one line on standard error and an exit code."""
     _hush_c_libraries()
+    _tell_logs()
     try:
         code = group.main(standalone_mode=False)
         if sys.stdout is not None:
@@ -101,6 +103,16 @@ def _hush_c_libraries() -> None:
         sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8", errors="backslashreplace")
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         faulthandler.enable(sys.stderr)  # a crash in a library must not go unseen
+
+
+def _tell_logs() -> None:
+    """What the library logs goes to standard error: warnings always, the rest to people at a terminal."""
+    if sys.stderr is not None:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("lookalike: %(message)s"))
+        log = logging.getLogger("lookalike")
+        log.addHandler(handler)
+        log.setLevel(logging.INFO if sys.stderr.isatty() else logging.WARNING)
 
 
 def _explain(error: Exception) -> int:
