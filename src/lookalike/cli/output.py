@@ -110,7 +110,7 @@ def _clip(text: str, width: int) -> str:
 
 
 @contextmanager
-def progress() -> Iterator[Progress]:
+def progress(unit: str = " files") -> Iterator[Progress]:
     """A bar with rate and time left on a terminal, nothing in a pipe."""
     from tqdm import tqdm
 
@@ -124,7 +124,8 @@ def progress() -> Iterator[Progress]:
             bars[what] = tqdm(
                 desc=what,
                 total=total,
-                unit=" files",
+                unit=unit,
+                unit_scale=unit == "B",
                 file=sys.stderr,
                 disable=None,  # unless it is a terminal
                 ncols=size.columns,

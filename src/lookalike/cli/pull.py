@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import re
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
 
 import click
 
-from lookalike.cli.output import echo_json, echo_text, note
+from lookalike.cli.output import echo_json, echo_text, note, progress
 from lookalike.types import InputSpec, ModelCard
-
-if TYPE_CHECKING:
-    from lookalike.models.download import Progress
 
 
 @click.command()
@@ -42,8 +35,8 @@ def pull(names: tuple[str, ...], offline: bool, update: bool, as_json: bool) -> 
                 echo_text(f"{name}: needs no download")
             continue
         note(f"{name}: {card.weights}, licence: {_licence(card.license)}")
-        with _bar() as progress:
-            done = download.pull(card, offline=offline, update=update, progress=progress)
+        with progress("B") as tell:
+            done = download.pull(card, offline=offline, update=update, progress=tell)
         licence = done.licence if card.license == _ASK and done.licence else card.license
         told.append(
             {
@@ -98,24 +91,3 @@ def _card(name: str) -> ModelCard:
 
 def _licence(text: str) -> str:
     return f"{text} (non-commercial use only)" if re.search(r"\bnc\b|non-?commercial", text, re.IGNORECASE) else text
-
-
-@contextmanager
-def _bar() -> Iterator[Progress]:
-    """A bar in bytes on a terminal, nothing in a pipe."""
-    from tqdm import tqdm
-
-    bars: dict[str, Any] = {}
-
-    def tell(what: str, done: int, total: int | None) -> None:
-        if what not in bars:
-            bars[what] = tqdm(
-                desc=what, total=total, unit="B", unit_scale=True, file=sys.stderr, disable=None, leave=False
-            )
-        bars[what].update(done - bars[what].n)
-
-    try:
-        yield tell
-    finally:
-        for bar in bars.values():
-            bar.close()
