@@ -72,7 +72,7 @@ def _cards(cards: list[ModelCard]) -> str:
             "input": _input(card.input),
             "pool": card.options.get("pool") or card.options.get("output") or "",
             "texts": "yes" if card.texts else "",
-            "weights": (card.weights or "").removeprefix("hf:").rpartition("://")[2].replace("file", "your own"),
+            "weights": _weights(card.weights or ""),
             "licence": card.license,
             "source": card.source,
         }
@@ -80,6 +80,10 @@ def _cards(cards: list[ModelCard]) -> str:
     ]
     columns = {key: key for key in rows[0] if any(row[key] for row in rows)}
     return _table(rows, columns)
+
+
+def _weights(where: str) -> str:
+    return "your own file" if where == "file" else where.removeprefix("hf:").removeprefix("https://")
 
 
 def _input(spec: InputSpec) -> str:

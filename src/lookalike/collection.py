@@ -118,6 +118,10 @@ class Collection:
         StorageError, CollectionTooNew, CollectionDamaged.
         """
         root = existing_folder(self._own_folder() if folder is None else folder)
+        if self.entries() and not (models or self._living_models()):
+            raise UsageError(
+                " ".join(self.unusable()) or f"{self.directory}: has imported vectors only: name a --model"
+            )
         names = list(models or self._living_models() or [registry.DEFAULT])
         cards = [registry.card(name) for name in dict.fromkeys(names)]
         self.close()  # SQLite folds its log into the catalogue when the last one leaves: let that be the writer
@@ -198,11 +202,14 @@ class Collection:
         entry = self._entry(model or next(iter(self.models), registry.DEFAULT))
         if not terms:
             raise UsageError("an empty query: give words or an image")
-        total = sum(term.weight * self._term(term, entry) for term in terms)
+        images_first = sorted(terms, key=lambda term: term.image is None)  # a missing file is told before all the work
+        total = np.asarray(sum(term.weight * self._term(term, entry) for term in images_first))
+        if not np.linalg.norm(total) > 1e-6:
+            raise UsageError("the parts of the query cancel each other out: give them other weights")
         paths = [term.image for term in terms if term.image is not None]
         query = "".join(f"{' - ' if term.weight < 0 else ' + '}{term}" for term in terms)
         query = query.removeprefix(" + ").lstrip()
-        return self._rank(query, normalised(np.asarray(total)), entry, k, [] if include_self else paths)
+        return self._rank(query, normalised(total), entry, k, [] if include_self else paths)
 
     def _term(self, term: Term, entry: ModelEntry) -> Vectors:
         if term.image is not None:
@@ -247,9 +254,9 @@ class Collection:
 
     def _entry(self, name: str) -> ModelEntry:
         """The collection's model of that name, if this machine's is still the same."""
-        entry = next((model for model in self._store.models() if model.name == name), None)
+        entries = {model.name: model for model in self._store.models()}
+        entry = entries.get(name) or entries.get(registry.card(name).name)  # "./folder" is recorded in full
         if entry is None:
-            registry.card(name)  # an unknown name gets its own error
             raise UsageError(
                 f"{self.directory}: has no vectors of {name!r} (it has {', '.join(self.models) or 'none'}):"
                 f" run 'lookalike index FOLDER --model {name}' first"

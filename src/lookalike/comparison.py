@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from lookalike import images, report
 from lookalike.metrics import cosine
 from lookalike.models import registry
-from lookalike.types import ModelCard, Picture, Score, Vectors
+from lookalike.types import ModelCard, Score, Vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,5 @@ def compare(a: str | os.PathLike[str], b: str | os.PathLike[str], models: Sequen
 
 def _embed(path: str, cards: Sequence[ModelCard]) -> list[Vectors]:
     data = images.read_bytes(path)
-    pictures: dict[int | None, Picture] = {}
-    for side in {card.input.read_side for card in cards}:
-        pictures[side] = images.read(data, side=side, name=path)
+    pictures = images.read_scales(data, {card.input.read_side for card in cards}, name=path)
     return [registry.load(card).embed([pictures[card.input.read_side]])[0] for card in cards]

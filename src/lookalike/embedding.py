@@ -44,9 +44,10 @@ def embed_files(
 ) -> Iterator[ImageFile]:
     """Embed files by every model of `cards`; yield a filled-in copy of each, in the same order.
 
-    A file is read once and decoded once for all models. Each worker takes a batch of files from bytes to
-    vectors: decoders and networks leave Python's lock, so threads are enough, and the work in hand, and so
-    the memory, stays the same however many files there are. Unreadable files come out too, with the reason.
+    A file is read once, and decoded once for all models (a large JPEG once for each scale that they ask for). Each
+    worker takes a batch of files from bytes to vectors: decoders and networks leave Python's lock, so threads are
+    enough, and the work in hand, and so the memory, stays the same however many files there are. Unreadable files
+    come out too, with the reason.
     With `measure` every file is decoded, for its size, even if no model wants it.
 
     Raises ModelUnavailable where a model cannot be loaded, or fails on picture after picture.
@@ -103,18 +104,14 @@ def _decode(
     data = images.read_bytes(result.path)
     result.sha256 = hashlib.sha256(data).hexdigest()
     names = wanted(result.sha256) if wanted else [card.name for card in cards]
-    pictures: dict[int | None, Picture] = {}
-    if measure:
-        pictures[SMALLEST_SIDE] = images.read(data, side=SMALLEST_SIDE, name=result.path)
-    for card in cards:
-        if card.name in names:
-            side = card.input.read_side
-            if side not in pictures:
-                pictures[side] = images.read(data, side=side, name=result.path)
-            queues[card.name].append((result, pictures[side]))
+    wanting = [card for card in cards if card.name in names]
+    sides = {card.input.read_side for card in wanting} or ({SMALLEST_SIDE} if measure else set())
+    pictures = images.read_scales(data, sides, name=result.path)
+    for card in wanting:
+        queues[card.name].append((result, pictures[card.input.read_side]))
     for picture in pictures.values():
         result.width, result.height, result.taken = picture.width, picture.height, picture.taken
-    return sum(picture.pixels.nbytes for picture in pictures.values())
+    return sum({id(picture): picture.pixels.nbytes for picture in pictures.values()}.values())
 
 
 def _embed_queues(cards: Sequence[ModelCard], queues: Mapping[str, Queue]) -> None:

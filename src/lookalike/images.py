@@ -14,9 +14,10 @@ import importlib
 import io
 import os
 import stat
+import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any, BinaryIO, TypeAlias, cast
@@ -103,6 +104,15 @@ def read(source: ImageLike, *, side: int | None = None, name: str | None = None)
     if isinstance(source, str | os.PathLike):
         return _decode(read_bytes(source), side, name or os.fsdecode(source))
     raise UnreadableImage(f"no image: an object of the type {type(source).__name__}", name)
+
+
+def read_scales(data: bytes, sides: Collection[int | None], *, name: str | None = None) -> dict[int | None, Picture]:
+    """`read` for several sides at once: decoded once, where the smallest of them already gives all pixels."""
+    found: dict[int | None, Picture] = {}
+    for side in sorted(sides, key=lambda side: side or sys.maxsize):
+        whole = next((p for p in found.values() if p.pixels.shape[:2] == (p.height, p.width)), None)
+        found[side] = whole or read(data, side=side, name=name)
+    return found
 
 
 def thumbnail(source: ImageLike, side: int = 320) -> bytes:

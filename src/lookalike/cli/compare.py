@@ -14,7 +14,7 @@ from lookalike.cli.output import echo_json, echo_text, note, pooled, scores_json
 @click.argument("a", type=click.Path())
 @click.argument("b", type=click.Path())
 @click.option("--model", "models", multiple=True, metavar="NAME", help="Repeat for several [all without a download].")
-@click.option("--pool", metavar="HOW", help="How models that are folders pool tokens, instead of their own way.")
+@click.option("--pool", metavar="HOW", help="How the models pool tokens, instead of their own way: mean, cls, ...")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--html", type=click.Path(), metavar="FILE", help="Write a page with both pictures, too.")
 def command(a: str, b: str, models: tuple[str, ...], pool: str | None, as_json: bool, html: str | None) -> None:

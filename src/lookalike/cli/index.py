@@ -16,7 +16,7 @@ from lookalike.indexing import AddReport
 @click.option(
     "--model", "models", multiple=True, metavar="NAME", help="A model; repeat for several [the collection's]."
 )
-@click.option("--pool", metavar="HOW", help="How models that are folders pool tokens, instead of their own way.")
+@click.option("--pool", metavar="HOW", help="How the models pool tokens, instead of their own way: mean, cls, ...")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Names or paths below FOLDER to leave out.")
 @click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Files worked on at a time [the cores].")
 @click.option("--allow-empty", is_flag=True, help="Forget a folder's images even if none is left.")

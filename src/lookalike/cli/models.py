@@ -82,6 +82,7 @@ def show(json_before: bool, name: str, as_json: bool) -> None:
     show_default=True,
 )
 @click.option("--output", metavar="NAME", help="The output that is the embedding ['embedding', or the only one].")
+@click.option("--like", metavar="MODEL", help="A checkpoint or ONNX file of that model: its way with pixels counts.")
 @click.option("--license", "licence", default="unknown", show_default=True, help="To be shown with it.")
 def add(
     file: str,
@@ -92,19 +93,36 @@ def add(
     resize: str | None,
     resample: Resample,
     output: str | None,
+    like: str | None,
     licence: str,
 ) -> None:
     """Register the network in FILE.onnx, with its preprocessing, under a name of your own.
+
+    With --like, FILE may also be a checkpoint (.pth, .safetensors) of a model that is read from one: vgg16, resnet50,
+    inception, mobilenet, moco, simclr, sscd.
 
     The file stays where it is; its hash is recorded. A network that takes pixels of 0 to 255 wants
     --std 0.00392157.
 
     \b
     lookalike models add vit.onnx --name vit-tiny --mean 0.5 --std 0.5 --size 224 --resize 256
+    lookalike models add sscd_disc_mixup.torchvision.pt --like sscd --name my-sscd
     """
     from lookalike.models.backbones import onnx
     from lookalike.models.check import check
 
+    if like is not None and not file.endswith(".onnx"):
+        card = registry.like(like, file, name)
+    else:
+        spec = _spec(mean, std, size, resize, resample) if like is None else registry.card(like).input
+        card = onnx.describe(file, name=name, spec=spec, output=output, license=licence)
+    if problems := check(registry.load(card)):
+        raise UsageError(f"{file}: {problems[0]}")
+    path = registry.save_card(card)
+    echo_text(f"{card.name}: {card.dim} dimensions, input {card.input.size[0]} x {card.input.size[1]}; card: {path}")
+
+
+def _spec(mean: str, std: str, size: str | None, resize: str | None, resample: Resample) -> InputSpec:
     height, width = _size(size)
     fit: Fit = "squash" if resize == "squash" else "pad" if resize == "pad" else "crop"
     short = _whole("--resize", resize) if resize and fit == "crop" else None
@@ -113,11 +131,7 @@ def add(
     )
     if min(spec.std or ()) <= 0:
         raise UsageError(f"--std {std}: must be above 0")
-    card = onnx.describe(file, name=name, spec=spec, output=output, license=licence)
-    if problems := check(registry.load(card)):
-        raise UsageError(f"{file}: {problems[0]}")
-    path = registry.save_card(card)
-    echo_text(f"{card.name}: {card.dim} dimensions, input {card.input.size[0]} x {card.input.size[1]}; card: {path}")
+    return spec
 
 
 command.add_command(pull)

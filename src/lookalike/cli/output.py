@@ -13,7 +13,6 @@ from typing import Any
 import click
 
 from lookalike.indexing import Progress
-from lookalike.models import registry
 from lookalike.types import Hits, Score
 
 
@@ -46,9 +45,10 @@ def echo_paths(paths: Sequence[str], end: bytes) -> None:
 
 
 def pooled(models: Sequence[str], pool: str | None) -> list[str]:
-    """--pool as the models that it speaks of know it: those that are folders or repositories."""
-    known = registry.cards() if pool else {}
-    return [f"{name}@{pool}" if pool and name not in known else name for name in models]
+    """--pool as part of the names of the models that it speaks of."""
+    if pool and not models:
+        raise click.UsageError("--pool needs --model: say which one is to pool that way")
+    return [f"{name}@{pool}" if pool else name for name in models]
 
 
 def hits_json(hits: Hits) -> dict[str, Any]:

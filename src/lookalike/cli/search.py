@@ -15,6 +15,7 @@ from lookalike.cli.output import columns_text, echo_json, echo_paths, echo_text,
 from lookalike.collection import Answer, Collection, nearest_collection
 from lookalike.errors import NoImages, UnreadableImage
 from lookalike.images import MAX_BYTES
+from lookalike.models import registry
 from lookalike.report import SearchSection, write
 from lookalike.scan import scan
 from lookalike.types import Hits, Term
@@ -27,7 +28,7 @@ STDIN = "-"
 @click.option("--text", "texts", multiple=True, metavar="WORDS[:W]", help="Words, for models that read them.")
 @click.option("--image", "pictures", multiple=True, metavar="FILE[:W]", help="An image, to be mixed with words.")
 @click.option("--not", "without", multiple=True, metavar="WORDS[:W]", help="Words or an image to keep away from.")
-@click.option("--pool", metavar="HOW", help="How models that are folders pool tokens, instead of their own way.")
+@click.option("--pool", metavar="HOW", help="How the models pool tokens, instead of their own way: mean, cls, ...")
 @click.option("--collection", metavar="DIR", type=click.Path(), help="[the one of this folder, or of one above]")
 @click.option("--model", "models", multiple=True, metavar="NAME", help="Repeat for several [all of the collection's].")
 @click.option("-k", default=10, show_default=True, type=click.IntRange(min=1), help="Hits a query and model.")
@@ -138,7 +139,7 @@ def _term(text: str, sign: int = 1, is_image: bool = False) -> Term:
         head, colon, tail = text.rpartition(":")
         if colon and re.fullmatch(r"\d+(\.\d*)?|\.\d+", tail):
             text, weight = head, float(tail)
-    if is_image or os.path.isfile(text):
+    if is_image or os.path.exists(text):
         return Term(image=os.path.abspath(text), weight=sign * weight)
     if not text.strip():
         raise click.UsageError("no words: give some with --text")
@@ -149,6 +150,8 @@ def _search_terms(
     where: Collection, terms: Sequence[Term], models: Sequence[str], k: int, include_self: bool
 ) -> Iterator[Answer]:
     names = _names(where, models)
+    if not models and any(term.text is not None for term in terms):
+        names = [name for name in names if registry.card(name).texts] or names
     columns = [where.search_terms(terms, model=name, k=k, include_self=include_self) for name in names]
     yield Answer(columns[0].query, tuple(columns))
 

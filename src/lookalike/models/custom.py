@@ -11,6 +11,7 @@ command line too.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from importlib import metadata
@@ -19,7 +20,9 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from lookalike.errors import ModelUnavailable, UsageError
 from lookalike.metrics import normalised
+from lookalike.models.catalog import CARDS
 from lookalike.models.preprocess import fit
 from lookalike.types import Fit, InputSpec, ModelCard, Picture, Resample, Vectors
 
@@ -43,7 +46,14 @@ class FunctionBackbone:
 
     def embed(self, pictures: Sequence[Picture]) -> Vectors:
         pixels = np.stack([fit(picture, self.card.input) for picture in pictures])
-        return normalised(np.asarray(self._embed(pixels), dtype=np.float32))
+        found = np.asarray(self._embed(pixels), dtype=np.float32)
+        if found.shape != (len(pictures), self.card.dim):
+            raise ModelUnavailable(
+                f"model {self.card.name!r} gives {found.shape}, not {(len(pictures), self.card.dim)}: mend the function"
+            )
+        if not np.isfinite(found).all():
+            raise ModelUnavailable(f"model {self.card.name!r} gives numbers that are not finite: mend the function")
+        return normalised(found)
 
 
 def register(
@@ -62,6 +72,9 @@ def register(
     Change `revision` whenever its numbers change. It must treat each picture alone; 'lookalike models check NAME'
     tells whether it keeps what all models promise.
     """
+
+    if not re.fullmatch(r"\w[\w.+-]{0,63}", name) or any(name == card.name for card in CARDS):
+        raise UsageError(f"{name!r} cannot be the name of a model of yours: use letters, digits, '.', '_', '+' and '-'")
 
     def keep(embed: Embed) -> Embed:
         card = ModelCard(
@@ -89,7 +102,8 @@ def cards() -> list[ModelCard]:
 
 
 def load(card: ModelCard) -> FunctionBackbone:
-    return FunctionBackbone(card, _models[card.name][1])
+    # By its name, each time: in a notebook the function may be written anew.
+    return FunctionBackbone(card, lambda pixels: _models[card.name][1](pixels))
 
 
 @lru_cache(maxsize=1)

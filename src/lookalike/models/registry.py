@@ -52,7 +52,7 @@ def card(name: str) -> ModelCard:
     """The card of a model, with its weights found and identified where it has any and they are on this machine.
 
     `name` is one of `cards()`, a folder in Hugging Face's format ("./folder"), or "hf:OWNER/NAME"; "@cls" and the
-    like at the end of the latter two choose how tokens are pooled.
+    like at its end choose how tokens are pooled.
 
     Raises UnknownModel, which names the nearest ones; UsageError for a folder that is no model; ModelUnavailable
     for a repository that is not on this machine.
@@ -63,6 +63,8 @@ def card(name: str) -> ModelCard:
     if (own := models_folder() / f"{name}.json").is_file():
         read_card(own)  # says what is wrong with it
     place, _, pool = (name, "", "") if os.path.isdir(name) else name.partition("@")
+    if place in known and pool:
+        return _pooled(known[place], name, pool)
     if place.startswith("hf:"):
         return _with_weights(_of_repository(place, name, pool or None))
     if os.sep in place or place.startswith((".", "~")) or os.path.isdir(place):
@@ -127,6 +129,21 @@ def load_for_texts(card: ModelCard) -> TextBackbone:
     raise ModelUnavailable(f"model {card.name!r} cannot read words: choose one that can with --model ({readers})")
 
 
+def like(model: str, file: str, name: str) -> ModelCard:
+    """The card of a checkpoint file of the user's, which is read as a row of the catalogue says.
+
+    Raises UsageError where there is no such file, or the row's model is not read from one file.
+    """
+    row = next((each for each in CARDS if each.name == model), None) or card(model)
+    if row.weights is None or row.weights.startswith("hf:"):
+        choice = ", ".join(each.name for each in CARDS if each.weights and not each.weights.startswith("hf:"))
+        raise UsageError(f"--like {model}: is not read from a checkpoint file: choose from {choice}")
+    if not os.path.isfile(file):
+        raise UsageError(f"{file}: no such file")
+    own = replace(row, name=name, weights="file", path=os.path.realpath(file), summary=f"like {row.name}, from {file}")
+    return _with_weights(own)
+
+
 def save_card(card: ModelCard) -> Path:
     """Register a user's model. Raises UsageError where the name is a built-in model's."""
     if any(card.name == built_in.name for built_in in CARDS) or card.name in RESERVED:
@@ -159,7 +176,7 @@ def _with_weights(card: ModelCard) -> ModelCard:
     """The card with its weights' place, and their hash in the revision: other weights are another model."""
     if card.weights is None or (path := weights.find(card)) is None:
         return card
-    return replace(card, path=path, revision=f"{card.revision}+{weights.identity(path)[:16]}")
+    return replace(card, path=path, revision=f"{card.revision}+{weights.identity(path, texts=card.texts)[:16]}")
 
 
 def _of_repository(repository: str, name: str, pool: str | None) -> ModelCard:
@@ -179,6 +196,16 @@ def _of_repository(repository: str, name: str, pool: str | None) -> ModelCard:
     if folder is None:
         raise ModelUnavailable(weights.missing_message(wanted))
     return replace(_of_folder(folder, name, pool), source=repository)
+
+
+def _pooled(row: ModelCard, name: str, pool: str) -> ModelCard:
+    """A row of the catalogue that pools another way."""
+    if row.options.get("pool") is None:
+        raise UsageError(f"{row.name!r} has nothing to pool in another way: leave --pool out")
+    folder = weights.find(row)
+    if folder is None:
+        raise ModelUnavailable(weights.missing_message(row))
+    return replace(_of_folder(folder, name, pool), input=row.input, license=row.license, source=row.source)
 
 
 def _of_folder(folder: str, name: str, pool: str | None) -> ModelCard:

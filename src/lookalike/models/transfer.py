@@ -76,12 +76,12 @@ def fetch(wanted: Wanted, place: Path, tell: Callable[[int, int | None], None], 
             return verified(wanted, place)
     known = wanted.sha256 or wanted.git
     rest = place.with_name(f"{place.name}.{(known or 'new')[:12]}.rest")
-    rest.touch()
     total, start = wanted.size, 0
     for _ in range(TRIES):
-        start = rest.stat().st_size if known or sure else 0
+        start = rest.stat().st_size if (known or sure) and rest.exists() else 0
         response = _open(wanted, start) if total is None or start < total else None
         if response is None:
+            rest.touch()
             break
         with response:
             start = start if response.status == http.client.PARTIAL_CONTENT else 0

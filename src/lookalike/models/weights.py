@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 import platformdirs
 
 from lookalike.errors import UsageError
+from lookalike.models.catalog import CARDS
 from lookalike.types import ModelCard
 
 CONFIGS = ("config.json", "preprocessor_config.json", "processor_config.json")
@@ -42,7 +43,6 @@ PARTS: Mapping[str, tuple[str, ...]] = {"blip-2": ("vision_model.", "qformer.", 
 """By `model_type`, what is used of an architecture, where that is not all: shards without any of it may be missing."""
 
 FILES = (".safetensors", ".pth", ".pth.tar", ".pt", ".onnx")
-_SHARD = re.compile(r"-\d+-of-\d+\.")
 
 # Neither is called *.json: such a file in this folder is the card of a model of the user's.
 LOCKS, HASHES = "models.lock", "hashes.cache"
@@ -82,22 +82,21 @@ def chosen_weights(names: Collection[str], read: Callable[[str], bytes]) -> list
             return [single]
         if index in names and (shards := _shards(index, read)) and shards.issubset(names):
             return [index, *sorted(shards)]
-    loose = [name for name in names if name.endswith(".safetensors") and not _SHARD.search(name)]
-    return loose if len(loose) == 1 else None
+    return None
 
 
-def identity(path: str) -> str:
-    """A SHA-256 that changes when the weights or their settings do.
+def identity(path: str, *, texts: bool = False) -> str:
+    """A SHA-256 that changes when the numbers may.
 
-    Of a file it is the file's own; of a folder it is taken over the names and hashes of the weights in use, the
-    configs and the tokenizer. Files are hashed once: see `sha256`.
+    Of a file it is the file's own; of a folder it is taken over the weights in use and config.json, and the
+    tokenizer of a model that reads `texts`. Files are hashed once: see `sha256`.
     """
     place = Path(path)
     if not place.is_dir():
         return sha256(place)
     names = {entry.name for entry in place.iterdir() if entry.is_file()}
-    used = [*(chosen_weights(names, _reader(place)) or []), *names.intersection(CONFIGS + TOKENIZERS)]
-    lines = (f"{sha256(place / name)}  {name}\n" for name in sorted(used))
+    used = {"config.json", *(chosen_weights(names, _reader(place)) or []), *(TOKENIZERS if texts else ())}
+    lines = (f"{sha256(place / name)}  {name}\n" for name in sorted(used & names))
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
@@ -129,14 +128,18 @@ def missing_message(card: ModelCard) -> str:
         return (
             f"the weights of {card.name!r} are not on this machine, and nobody may hand them out but their authors:"
             f" get the checkpoint ({card.source}) and put it at {models_folder() / home(card)}.pth,"
+            f" or register it: 'lookalike models add FILE --like {card.name} --name NAME';"
             " or use a model that needs no download, such as sift"
         )
     what = card.weights.removeprefix("hf:")
+    point = "point to a folder that you have: --model ./folder"
+    if not card.weights.startswith("hf:"):
+        point = f"register the file if you have it: 'lookalike models add FILE --like {card.name} --name NAME'"
     return (
         f"the weights of {card.name!r} ({what}) are not on this machine:"
         f" (1) run 'lookalike models pull {card.name}' here, or where there is a connection, and copy what it made"
         f" to {models_folder() / home(card)};"
-        " (2) or point to a folder or file that you have: --model ./folder;"
+        f" (2) or {point};"
         " (3) or use a model that needs no download, such as sift"
     )
 
@@ -211,9 +214,10 @@ def _places(card: ModelCard) -> Iterator[Path]:
     if (name := home(card)) not in others:
         yield folder / name
         yield from (folder / f"{name}{ending}" for ending in FILES)
-        if card.weights and re.fullmatch(r"\w[\w.-]*", card.name):
-            yield folder / card.name
-            yield from (folder / f"{card.name}{ending}" for ending in FILES)
+        for name in [card.name, *(other.name for other in CARDS if card.weights and other.weights == card.weights)]:
+            if card.weights and name not in others and re.fullmatch(r"\w[\w.-]*", name):
+                yield folder / name
+                yield from (folder / f"{name}{ending}" for ending in FILES)
     if card.weights and card.weights.startswith("hf:"):
         repository = card.weights.removeprefix("hf:")
         flat = repository.replace("/", "--")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+import re
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,26 +46,44 @@ def _from_safetensors(path: Path, prefixes: Sequence[str]) -> Tensors:
             names = [name for name in file.keys() if not prefixes or name.startswith(tuple(prefixes))]  # noqa: SIM118
             return {name: file.get_tensor(name) for name in names}
     except (SafetensorError, OSError, ValueError) as error:
-        raise ModelUnavailable(f"{path}: damaged or incomplete ({_line(error)}): download it again") from error
+        raise _unreadable(path, error) from error
 
 
 def _from_pickle(path: Path, prefixes: Sequence[str]) -> Tensors:
     try:
         # Only the zip format can be mapped into memory, so that unwanted tensors are never read.
         found = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except pickle.UnpicklingError as error:
-        if "global" in str(error).lower():
-            raise ModelUnavailable(
-                f"{path}: a pickle with more than tensors in it, which could run code: not loaded;"
-                " get the model as model.safetensors"
-            ) from error
-        raise ModelUnavailable(f"{path}: damaged or incomplete: download it again") from error
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError, IndexError) as error:
-        raise ModelUnavailable(f"{path}: damaged or incomplete ({_line(error)}): download it again") from error
+    except (pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError, KeyError, IndexError) as error:
+        raise _unreadable(path, error) from error
     if not isinstance(found, dict) or not all(isinstance(value, torch.Tensor) for value in found.values()):
         raise ModelUnavailable(f"{path}: not a plain list of tensors: get the model as model.safetensors")
     return {name: tensor for name, tensor in found.items() if not prefixes or name.startswith(tuple(prefixes))}
 
 
-def _line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+def _unreadable(path: Path, error: Exception) -> ModelUnavailable:
+    return ModelUnavailable(
+        f"{path} {why_unreadable(path, error)}: download it again, as model.safetensors if there is one"
+    )
+
+
+def why_unreadable(path: Path, error: Exception) -> str:
+    """What is wrong with a checkpoint file that a reader has given up on: "is a web page, ..."."""
+    message = str(error)
+    with path.open("rb") as file:
+        start = file.read(64)
+    if start.lstrip().startswith(b"<"):
+        return "is a web page, not a checkpoint: the download was refused"
+    if start.startswith(b"version https://git-lfs"):
+        return "is a pointer to a file in Git LFS, not the file itself"
+    if "TorchScript" in message:
+        return (
+            "is a TorchScript program, and Lookalike runs no code from files: it needs the weights alone (a state dict)"
+        )
+    if "legacy .tar" in message:
+        return "is in PyTorch's format of before 2017, which cannot be read safely"
+    if found := re.search(r"GLOBAL (\S+)", message):
+        return (
+            f"holds more than numbers ({found[1]}), and Lookalike runs no code from files: where you trust it, save"
+            " its tensors alone with torch.save(model.state_dict(), ...)"
+        )
+    return "is cut short, damaged, or no checkpoint at all"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from lookalike.errors import ModelUnavailable, UsageError
 from lookalike.models.backbones import onnx
+from lookalike.models.backbones.checkpoints import why_unreadable
 from lookalike.models.backbones.convnets import build
 from lookalike.models.backbones.torch_runtime import TorchBackbone
 from lookalike.types import Backbone, ModelCard
@@ -88,8 +88,6 @@ def _load_onnx(card: ModelCard, path: str) -> Backbone:
 
 def _read(card: ModelCard, path: Path) -> object:
     try:
-        with path.open("rb") as file:
-            start = file.read(64)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # remarks on old formats, which are no news to the user
             if path.suffix == ".safetensors":
@@ -98,26 +96,7 @@ def _read(card: ModelCard, path: Path) -> object:
     except OSError as error:
         raise _unavailable(card, f"{path} cannot be read ({error.strerror or error})") from error
     except Exception as error:  # a damaged pickle can raise almost anything
-        raise _unavailable(card, f"{path} {_why_unreadable(start, str(error))}") from error
-
-
-def _why_unreadable(start: bytes, message: str) -> str:
-    if start.lstrip().startswith(b"<"):
-        return "is a web page, not a checkpoint: the download was refused"
-    if start.startswith(b"version https://git-lfs"):
-        return "is a pointer to a file in Git LFS, not the file itself"
-    if "TorchScript" in message:
-        return (
-            "is a TorchScript program, and Lookalike runs no code from files: it needs the weights alone (a state dict)"
-        )
-    if "legacy .tar" in message:
-        return "is in PyTorch's format of before 2017, which cannot be read safely"
-    if found := re.search(r"GLOBAL (\S+)", message):
-        return (
-            f"holds more than numbers ({found[1]}), and Lookalike runs no code from files: where you trust it, save"
-            " its tensors alone with torch.save(model.state_dict(), ...)"
-        )
-    return "is cut short, damaged, or no checkpoint at all"
+        raise _unavailable(card, f"{path} {why_unreadable(path, error)}") from error
 
 
 def _tensors(card: ModelCard, content: object) -> dict[str, Tensor]:

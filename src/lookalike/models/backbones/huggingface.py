@@ -15,6 +15,7 @@ from typing import Any
 from lookalike.errors import ModelUnavailable, UsageError
 from lookalike.models.backbones import huggingface_folder as contents
 from lookalike.models.backbones.processors import input_spec, timm_spec
+from lookalike.models.weights import identity
 from lookalike.types import Backbone, InputSpec, ModelCard
 
 log = logging.getLogger("lookalike")
@@ -123,7 +124,7 @@ def describe(folder: str, *, name: str, pool: str | None = None) -> ModelCard:
         input=_input(folder, config, architecture),
         summary=f"a {architecture} network from the folder {place.name}",
         source=str(config.get("_name_or_path") or place.name),
-        revision=contents.revision(folder, kind.parts),
+        revision=f"sha256:{identity(folder, texts=kind.texts)}",
         license=contents.licence(folder),
         loader=LOADER,
         extra="torch",
@@ -156,7 +157,7 @@ def load(card: ModelCard) -> Backbone:
             f"model {card.name!r}: {card.path} holds a {what}, not a {need}: put the weights of {card.name}{origin}"
             f" there, or use the folder as it is with --model {card.path}"
         )
-    if card.revision.startswith("sha256:") and contents.revision(card.path, family(found).parts) != card.revision:
+    if card.revision.startswith("sha256:") and card.revision != f"sha256:{identity(card.path, texts=card.texts)}":
         raise ModelUnavailable(
             f"model {card.name!r}: {card.path} has changed since it was added: put the old files back, or add it again"
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -11,9 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lookalike.errors import ModelUnavailable
-from lookalike.models.weights import sha256
-
-_TOKENIZERS = ("tokenizer.json", "vocab.json", "vocab.txt", "spiece.model", "tokenizer.model")
+from lookalike.models.weights import TOKENIZERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +77,7 @@ def weights(folder: str) -> Weights:
 
 def has_tokenizer(folder: str) -> bool:
     """Whether the files that turn words into numbers are there."""
-    return any((Path(folder) / name).is_file() for name in _TOKENIZERS)
+    return any((Path(folder) / name).is_file() for name in TOKENIZERS)
 
 
 def licence(folder: str) -> str:
@@ -91,12 +88,6 @@ def licence(folder: str) -> str:
         return "unknown"
     found = re.match(r"---\n(?:.*\n)*?license:\s*([\w.+-]+)", head)
     return found.group(1) if found else "unknown"
-
-
-def revision(folder: str, prefixes: Sequence[str] = ()) -> str:
-    """The SHA-256 of config.json and of all files of the weights that are read."""
-    paths = (Path(folder) / "config.json", *weights(folder).of(prefixes))
-    return f"sha256:{hashlib.sha256(''.join(map(sha256, paths)).encode()).hexdigest()}"
 
 
 def _is_plain(name: object) -> bool:

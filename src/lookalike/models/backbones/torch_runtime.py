@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -59,8 +60,8 @@ class TorchBackbone:
                 tensor = torch.from_numpy(x).to(device())
                 out = forward(tensor.to(dtype()) if tensor.is_floating_point() else tensor)
                 return normalised(out.float().cpu().numpy())
-        except torch.OutOfMemoryError:
-            if len(x) == 1:
+        except RuntimeError as error:  # Apple's and the CPU's allocators have no error of their own
+            if len(x) == 1 or not re.search("out of memory|can't allocate", str(error), re.IGNORECASE):
                 raise
         torch.cuda.empty_cache()
         half = len(x) // 2
