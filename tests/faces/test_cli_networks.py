@@ -33,7 +33,9 @@ def test_a_folder_is_a_model_everywhere(photos: Path, folders: dict[str, Path], 
     assert done.json["models"] == [name, "phash"]
     again = lookalike_cli("index", photos, "--json", cwd=photos)
     assert (again.json["embedded"], again.json["models"]) == (0, [name, "phash"])
-    found = lookalike_cli("search", photos / "cat small.png", "--collection", photos, "--model", name, "--json")
+    search = ("search", photos / "cat small.png", "--collection", photos, "--json", "--model")
+    found = lookalike_cli(*search, name)
+    assert lookalike_cli(*search, "./net", cwd=photos.parent).json == found.json
     assert found.json[0]["hits"][0]["path"] == str(photos / "more" / "cat.jpg")
     pair = [photos / "cat small.png", photos / "more" / "cat.jpg"]
     compared = cosines(lookalike_cli("compare", *pair, "--model", "./net", "--json", cwd=photos.parent))
@@ -42,12 +44,12 @@ def test_a_folder_is_a_model_everywhere(photos: Path, folders: dict[str, Path], 
 
 def test_a_pool_of_ones_own(photos: Path, folders: dict[str, Path], lookalike_cli: Cli) -> None:
     pair = [photos / "coffee.jpg", photos / "more" / "cat.jpg"]
-    plain = cosines(lookalike_cli("compare", *pair, "--model", folders["dinov2"], "--model", "phash", "--json"))
-    pooled = cosines(
-        lookalike_cli("compare", *pair, "--model", folders["dinov2"], "--model", "phash", "--pool", "cls", "--json")
-    )
-    assert set(pooled) == {f"{folders['dinov2']}@cls", "phash"}
+    plain = cosines(lookalike_cli("compare", *pair, "--model", folders["dinov2"], "--json"))
+    pooled = cosines(lookalike_cli("compare", *pair, "--model", folders["dinov2"], "--pool", "cls", "--json"))
+    assert set(pooled) == {f"{folders['dinov2']}@cls"}
     assert plain[str(folders["dinov2"])] != pooled[f"{folders['dinov2']}@cls"]
+    for wrong in (["--model", "sift", "--pool", "cls"], ["--pool", "cls"]):
+        assert lookalike_cli("compare", *pair, *wrong).code == 2
     refused = lookalike_cli("compare", *pair, "--model", folders["dinov2"], "--pool", "features")
     assert (refused.code, "choose from" in refused.err) == (2, True)
 
@@ -81,6 +83,31 @@ def test_a_repository_in_the_hubs_cache(
     cached = cosines(lookalike_cli("compare", *pair, "--model", "hf:acme/tiny", "--json", HF_HOME=str(tmp_path / "hf")))
     beside = cosines(lookalike_cli("compare", *pair, "--model", folders["dinov2"], "--json"))
     assert cached["hf:acme/tiny"] == beside[str(folders["dinov2"])]
+
+
+def test_a_checkpoint_is_registered_by_its_likeness(photos: Path, tmp_path: Path, lookalike_cli: Cli) -> None:
+    import torch
+
+    from lookalike.models.backbones.convnets import build
+
+    network = build("ResNet-50", "features").to_empty(device="cpu")
+    with torch.no_grad():
+        for name, tensor in network.state_dict().items():
+            if tensor.ndim == 4:
+                torch.nn.init.kaiming_normal_(tensor)
+            else:
+                tensor.fill_(name.endswith(("running_var", ".weight")))
+    file = tmp_path / "mine.pth"
+    torch.save({"state_dict": {f"module.encoder.{k}": v for k, v in network.state_dict().items()}}, file)
+    added = lookalike_cli("models", "add", file, "--like", "simclr", "--name", "my-simclr")
+    assert (added.code, added.err) == (0, "")
+    assert "2048 dimensions" in added.out
+    pair = [photos / "coffee.jpg", photos / "more" / "cat.jpg"]
+    assert set(cosines(lookalike_cli("compare", *pair, "--model", "my-simclr", "--json"))) == {"my-simclr"}
+    wrong = lookalike_cli("models", "add", file, "--like", "clip", "--name", "x")
+    assert (wrong.code, "sscd" in wrong.err) == (2, True)
+    direct = lookalike_cli("compare", *pair, "--model", file)
+    assert (direct.code, direct.err.count("\n")) == (2, 1)
 
 
 def test_words_find_what_their_vector_is_nearest_to(photos: Path, folders: dict[str, Path], lookalike_cli: Cli) -> None:
@@ -130,8 +157,8 @@ def test_models_that_cannot_read_say_which_can(photos: Path, lookalike_cli: Cli)
     result = lookalike_cli("search", "--text", "a cat", "--collection", photos)
     assert result.code == 2
     assert "clip" in result.err
-    for wrong in (["search", "--collection", photos], ["search", "coffee.jpg", "--text", "x", "--collection", photos]):
-        assert lookalike_cli(*wrong).code == 2
+    for wrong in ([], ["coffee.jpg", "--text", "x"], ["--image", "coffee.jpg:0"], ["--image", "absent.jpg"]):
+        assert lookalike_cli("search", *wrong, cwd=photos).code in (2, 3)
 
 
 def test_a_network_without_its_weights_or_packages_names_the_remedy(photos: Path, lookalike_cli: Cli) -> None:

@@ -38,6 +38,20 @@ def test_a_function_is_a_model(photos: Path) -> None:
     assert collection.search(photos / "cat small.png", model="mean-colour", k=1)[0].path.endswith("cat.jpg")
 
 
+def test_a_function_may_be_written_anew_and_takes_no_name_that_is_taken(photos: Path) -> None:
+    pair = photos / "coffee.jpg", photos / "cat small.png"
+    lookalike.model("mine", dim=1, size=(4, 4))(lambda x: x.mean(axis=(1, 2, 3))[:, None] + 1)
+    assert lookalike.compare(*pair, models=["mine"]).scores[0].cosine == pytest.approx(1)
+    lookalike.model("mine", dim=1, size=(4, 4))(lambda x: np.where(x.mean(axis=(1, 2, 3)) > 100, 1, -1)[:, None])
+    assert lookalike.compare(*pair, models=["mine"]).scores[0].cosine == pytest.approx(-1)
+    for taken in ("sift", "bad/na me"):
+        with pytest.raises(lookalike.LookalikeError, match="cannot be the name"):
+            lookalike.model(taken, dim=1, size=(4, 4))
+    lookalike.model("nan", dim=1, size=(4, 4))(lambda x: x.mean(axis=(1, 2, 3))[:, None] * np.nan)
+    with pytest.raises(lookalike.LookalikeError, match="not finite"):
+        lookalike.open(photos).add(models=["nan"])
+
+
 def test_the_contract_names_what_is_broken() -> None:
     def problems(embed: custom.Embed, dim: int = 3) -> str:
         registry._loaded.clear()
@@ -46,7 +60,7 @@ def test_the_contract_names_what_is_broken() -> None:
 
     rng = np.random.default_rng()
     assert problems(lambda x: x.mean(axis=(1, 2)) + 1) == ""
-    assert "its card says" in problems(lambda x: x.mean(axis=(1, 2)), dim=4)
+    assert "not (7, 4)" in problems(lambda x: x.mean(axis=(1, 2)), dim=4)
     assert "not finite" in problems(lambda x: x.mean(axis=(1, 2)) * np.nan)
     assert "length is not 1" in problems(lambda x: x.mean(axis=(1, 2)) * 0)
     assert "the second time" in problems(lambda x: rng.random((len(x), 3)))

@@ -174,15 +174,17 @@ def test_identity_of_a_file_is_its_hash(tmp_path: Path) -> None:
     assert weights.identity(str(place)) == hashlib.sha256(b"some weights").hexdigest()
 
 
-def test_identity_changes_with_weights_and_settings_alone(tmp_path: Path) -> None:
+def test_identity_changes_with_what_is_read_alone(tmp_path: Path) -> None:
     folder = fill(tmp_path / "a")
     first = weights.identity(str(folder))
     (folder / "README.md").write_text("hello")
     (folder / "pytorch_model.bin").write_bytes(b"a format that is not used")
     assert weights.identity(str(folder)) == first
     assert weights.identity(str(fill(tmp_path / "copy"))) == first
-    (folder / "preprocessor_config.json").write_text("{}")
-    second = weights.identity(str(folder))
+    for unread in ("preprocessor_config.json", "tokenizer.json"):  # a row has its own preprocessing
+        (folder / unread).write_text("{}")
+    assert weights.identity(str(folder)) == first
+    second = weights.identity(str(folder), texts=True)
     (folder / "model.safetensors").write_bytes(b"finetuned")
     assert len({first, second, weights.identity(str(folder))}) == 3
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lookalike import images
+from lookalike.errors import LookalikeError
 from lookalike.types import Backbone, Picture, Pixels
 
 
@@ -15,7 +16,10 @@ def check(backbone: Backbone) -> list[str]:
     pictures large, tiny, grey, flat and long.
     """
     pictures = _pictures()
-    first = backbone.embed(pictures)
+    try:
+        first = backbone.embed(pictures)
+    except LookalikeError as error:
+        return [str(error)]
     problems = []
     if first.shape != (len(pictures), backbone.card.dim):
         return [f"gives {first.shape}, its card says {(len(pictures), backbone.card.dim)}"]

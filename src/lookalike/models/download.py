@@ -100,6 +100,7 @@ def pull(card: ModelCard, *, offline: bool = False, update: bool = False, progre
         raise UsageError(f"{card.name!r} needs no weights: there is nothing to pull")
     held, here = weights.locks().get(card.weights), weights.find(card)
     if here and not update and placing.is_held(Path(here), held):
+        _refuse_impostor(card.weights, Path(here))
         return _pulled(Path(here), held)
     if card.weights == "file":
         raise ModelUnavailable(weights.missing_message(card))
@@ -241,14 +242,28 @@ def _hub_library() -> Any:
 def _bring_file(task: _Task, part: Path) -> tuple[Lock, str | None, bool]:
     """Bring the one file of a URL to `part`."""
     name = weights.url_name(task.source)
-    # The names of torchvision's and torch hub's files end in the first digits of their SHA-256.
-    official = re.search(r"-([0-9a-f]{8,64})\.", name)
     known = task.lock.files.get(name) if task.lock else None
-    wanted = Wanted(name, task.source, sha256=official[1] if official else None)
+    wanted = Wanted(name, task.source, sha256=_official_hash(name))
     digest = _fetch(task, wanted, part, task.tell, sure=known is not None)
     if known and digest != known:
         raise task.other_files(name)
     return Lock(task.target.name, None, {name: digest}), None, False
+
+
+def _official_hash(name: str) -> str | None:
+    """The first digits of a file's SHA-256, which the names of torchvision's and torch hub's files end in."""
+    found = re.search(r"-([0-9a-f]{8,64})\.", name)
+    return found[1] if found else None
+
+
+def _refuse_impostor(source: str, here: Path) -> None:
+    """Raise ModelUnavailable for a file that is not what its official name says."""
+    official = _official_hash(weights.url_name(source)) if source.startswith("https:") else None
+    if official and not (found := weights.sha256(here)).startswith(official):
+        raise ModelUnavailable(
+            f"{here}: is not the official file: its SHA-256 begins with {found[:8]}, not {official}:"
+            " delete it and run the same command again"
+        )
 
 
 def _fetch(task: _Task, wanted: Wanted, place: Path, tell: _Tell, sure: bool = False) -> str:

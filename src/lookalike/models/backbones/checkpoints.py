@@ -61,9 +61,7 @@ def _from_pickle(path: Path, prefixes: Sequence[str]) -> Tensors:
 
 
 def _unreadable(path: Path, error: Exception) -> ModelUnavailable:
-    return ModelUnavailable(
-        f"{path} {why_unreadable(path, error)}: download it again, as model.safetensors if there is one"
-    )
+    return ModelUnavailable(f"{path} {why_unreadable(path, error)}: download it again, best as model.safetensors")
 
 
 def why_unreadable(path: Path, error: Exception) -> str:

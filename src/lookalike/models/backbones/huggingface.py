@@ -124,7 +124,7 @@ def describe(folder: str, *, name: str, pool: str | None = None) -> ModelCard:
         input=_input(folder, config, architecture),
         summary=f"a {architecture} network from the folder {place.name}",
         source=str(config.get("_name_or_path") or place.name),
-        revision=f"sha256:{identity(folder, texts=kind.texts)}",
+        revision=_revision(folder, kind),
         license=contents.licence(folder),
         loader=LOADER,
         extra="torch",
@@ -133,6 +133,11 @@ def describe(folder: str, *, name: str, pool: str | None = None) -> ModelCard:
         path=str(place),
     )
     return card if card.dim else replace(card, dim=int(_networks().measure(card)))
+
+
+def _revision(folder: str, kind: Family) -> str:
+    contents.weights(folder)  # says so where there are none
+    return f"sha256:{identity(folder, texts=kind.texts)}"
 
 
 def load(card: ModelCard) -> Backbone:
