@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -154,15 +155,18 @@ def _take(
         files.append(ImageFile(real, status.st_size, status.st_mtime_ns))
     if not files:
         return left_out
-    with Writer.session(collection.directory) as store:
-        store.add_model(card, fingerprint)
+    with contextlib.ExitStack() as stack:
+        store: Writer | None = None  # opened for the first image that can be read: without any, nothing is made
         block: list[ImageFile] = []
         for done, file in enumerate(embed_files(files, [], measure=True), 1):
             if file.reason is None:
                 block.append(replace(file, vectors={card.name: vectors[row_of[file.path]]}))
             else:
                 left_out.append(paths[row_of[file.path]])
-            if len(block) == BLOCK or done == len(files):
+            if block and (len(block) == BLOCK or done == len(files)):
+                if store is None:
+                    store = stack.enter_context(Writer.session(collection.directory))
+                    store.add_model(card, fingerprint)
                 store.commit(block)
                 block = []
             if progress:

@@ -137,6 +137,11 @@ def test_files_that_do_not_fit_are_refused(collection: Collection, tmp_path: Pat
         (tmp_path / name).write_text(content)
         with pytest.raises(UsageError, match=words):
             read_faiss(index, str(tmp_path / name), "x", into)
+    (tmp_path / "bad.jpg").write_bytes(b"no picture")
+    (tmp_path / "bad.json").write_text(json.dumps(["bad.jpg"] * 10))
+    with pytest.raises(UsageError, match="none of its 10 images"):
+        read_faiss(index, str(tmp_path / "bad.json"), "x", into)
+    assert not (tmp_path / "i").exists(), "nothing is made of nothing"
     (tmp_path / "broken.index").write_bytes(b"nothing of the kind")
     with pytest.raises(UsageError, match="not a FAISS index"):
         read_faiss(str(tmp_path / "broken.index"), str(tmp_path / "out.paths.json"), "x", into)
