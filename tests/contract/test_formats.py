@@ -53,11 +53,14 @@ def test_with_plug_ins_they_are_images_like_any_other(pictures: Path) -> None:
 def test_a_jpeg_xl_bomb_is_refused_by_its_header(pictures: Path) -> None:
     """Its plug-in decodes on opening: the size is read before that."""
     sides = (0 | 3 << 1 | (99_999 << 3) | (1 << 33)).to_bytes(12, "little")  # 100,000 x 100,000
-    (pictures / "bomb.jxl").write_bytes(b"\xff\x0a" + sides)
+    plain = b"\xff\x0a" + sides
+    boxed = b"\0\0\0\x10jxlp\0\0\0\0" + plain[:4] + b"\0\0\0\x16jxlp\0\0\0\1" + plain[4:]
+    (pictures / "bomb.jxl").write_bytes(plain)
+    (pictures / "boxed.jxl").write_bytes(b"\0\0\0\x0cJXL \r\n\x87\n" + boxed)
     done = run_command(COMMAND, "index", pictures, "--model", "color", "--json", PYTHONPATH=str(APART))
     assert done.code == 3
     assert [(Path(file["path"]).name, file["reason"]) for file in done.json["unreadable"]] == [
-        ("bomb.jxl", "10000 megapixels: the limit is 200")
+        (name, "10000 megapixels: the limit is 200") for name in ("bomb.jxl", "boxed.jxl")
     ]
 
 
