@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from lookalike import images
 from lookalike.embedding import embed_files, embed_picture
-from lookalike.errors import ModelMismatch, ModelUnavailable, NoCollection, UnreadableImage, UsageError
+from lookalike.errors import LookalikeError, ModelMismatch, ModelUnavailable, NoCollection, UnreadableImage, UsageError
 from lookalike.index.exact import ExactIndex
 from lookalike.indexing import AddReport, Progress, existing_folder, update
 from lookalike.metrics import normalised
@@ -118,11 +118,12 @@ class Collection:
         StorageError, CollectionTooNew, CollectionDamaged.
         """
         root = existing_folder(self._own_folder() if folder is None else folder)
-        if self.entries() and not (models or self._living_models()):
+        names = list(models or self._living_models())
+        if not names and self.entries():
             raise UsageError(
                 " ".join(self.unusable()) or f"{self.directory}: has imported vectors only: name a --model"
             )
-        names = list(models or self._living_models() or [registry.DEFAULT])
+        names = names or [registry.DEFAULT]
         cards = [registry.card(name) for name in dict.fromkeys(names)]
         self.close()  # SQLite folds its log into the catalogue when the last one leaves: let that be the writer
         return update(
@@ -265,16 +266,22 @@ class Collection:
             raise ModelMismatch(problem)
         return entry
 
+    def _now(self, entry: ModelEntry) -> ModelEntry:
+        """A model that was checked before, as this snapshot has it: only another revision is checked again."""
+        now = next((model for model in self._store.models() if model.name == entry.name), None)
+        return now if now and now.fingerprint == entry.fingerprint else self._entry(entry.name)
+
     def _problem(self, entry: ModelEntry) -> str | None:
         """Why this machine cannot search the model's vectors, with the remedy; or None."""
         if _is_imported(entry):
             return None
-        if not registry.knows(entry.name):
+        try:
+            here = registry.card(entry.name).fingerprint
+        except LookalikeError:
             return (
                 f"{self.directory}: its vectors of {entry.name!r} were made by a model that is not on this machine:"
                 f" add it again, or drop them with 'lookalike models remove {entry.name} --collection {self.directory}'"
             )
-        here = registry.card(entry.name).fingerprint
         if here == entry.fingerprint:
             return None
         return (
@@ -295,7 +302,7 @@ class Collection:
 
     def _stored(self, entry: ModelEntry, sha256: str) -> Vectors | None:
         with self._store.snapshot():
-            current = self._entry(entry.name)
+            current = self._now(entry)
             row = self._store.row_of(current, sha256)
             return None if row is None else np.asarray(self._store.vectors(current)[row], dtype=np.float32)
 
@@ -312,7 +319,7 @@ class Collection:
         left_out = {os.path.join(os.path.realpath(os.path.dirname(p)), os.path.basename(p)) for p in hidden}
         left_out |= {os.path.realpath(path) for path in hidden}
         with self._store.snapshot():
-            entry = self._entry(entry.name)
+            entry = self._now(entry)
             index, allowed = self._index(entry)
             cosines, rows = index.search(vector[None], k + len(left_out), allowed=allowed)
             images_of = self._store.images(entry, [row for row in rows[0] if row >= 0])

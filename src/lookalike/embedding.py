@@ -118,9 +118,10 @@ def _embed_queues(cards: Sequence[ModelCard], queues: Mapping[str, Queue]) -> No
     for card in cards:
         if queue := queues[card.name]:
             backbone = registry.load(card)
-            failed = [item for item in queue if not _embed(backbone, [item])] if not _embed(backbone, queue) else []
-            if failed and len(failed) == len(queue) > 1:
-                raise ModelUnavailable(f"model {card.name!r} fails on every picture: {failed[0][0].reason}")
+            if not _embed(backbone, queue):
+                worked = [_embed(backbone, [item]) for item in queue]
+                if len(queue) > 1 and not any(worked):
+                    raise ModelUnavailable(f"model {card.name!r} fails on every picture: {queue[0][0].reason}")
             queue.clear()
 
 
