@@ -34,6 +34,7 @@ def shared() -> Path:
 def _own_models(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the models that this machine's user has registered."""
     monkeypatch.setenv("LOOKALIKE_MODELS", str(tmp_path_factory.mktemp("models")))
+    monkeypatch.setenv("LOOKALIKE_COMPILE", "no")  # but where a test is about compiling: it takes seconds
 
 
 PHOTOS = ("astronaut", "cat", "coffee", "rocket", "coins", "camera", "hubble_deep_field", "immunohistochemistry")

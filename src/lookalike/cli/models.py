@@ -8,10 +8,11 @@ from math import isfinite
 import click
 
 import lookalike
+from lookalike.cli.compile import compile_
 from lookalike.cli.output import echo_json, echo_text, table
 from lookalike.cli.pull import pull
 from lookalike.errors import ModelUnavailable, UsageError
-from lookalike.models import registry
+from lookalike.models import compiled, registry
 from lookalike.types import Fit, InputSpec, ModelCard, Resample
 
 
@@ -135,6 +136,7 @@ def _spec(mean: str, std: str, size: str | None, resize: str | None, resample: R
 
 
 command.add_command(pull)
+command.add_command(compile_)
 
 
 @command.command()
@@ -185,7 +187,16 @@ def _as_json(card: ModelCard) -> dict[str, object]:
         "fingerprint": card.fingerprint,
         "input": json.loads(json.dumps(card.as_json()["input"])),
         "path": card.path,
+        "compiled": _compiled(card),
     }
+
+
+def _compiled(card: ModelCard) -> dict[str, object] | None:
+    """What was measured when it was compiled, where that is here."""
+    found = compiled.find(card)
+    if found is None:
+        return None
+    return {"path": str(found.folder), **{key: value for key, value in found.record.items() if key != "files"}}
 
 
 def _size(text: str | None) -> tuple[int, int]:

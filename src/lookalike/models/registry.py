@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import difflib
 import importlib
 import importlib.util
 import json
 import os
+import platform
+import sys
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from lookalike.errors import LookalikeError, ModelUnavailable, UnknownModel, UsageError
-from lookalike.models import custom, weights
+from lookalike.models import compiled, custom, weights
 from lookalike.models.catalog import CARDS
 from lookalike.models.weights import models_folder
 from lookalike.types import Backbone, InputSpec, ModelCard, TextBackbone
 
 DEFAULT = "sift"
-RESERVED = ("add", "check", "pull", "remove", "show")  # what `lookalike models` takes for commands
+RESERVED = ("add", "check", "compile", "pull", "remove", "show")  # what `lookalike models` takes for commands
 
 EXTRAS = {"torch": ("torch", "transformers", "safetensors")}
-"""What an extra of ours installs: the modules without which its models cannot run."""
+"""What an extra of ours installs: the modules without which its models cannot run, or be compiled."""
+
+COMPILE = "LOOKALIKE_COMPILE"
+"""Set to "no", nothing is compiled unless it is asked for."""
 
 _loaded: dict[str, Backbone] = {}
 _loading = threading.RLock()
@@ -52,7 +59,7 @@ def card(name: str) -> ModelCard:
     """The card of a model, with its weights found and identified where it has any and they are on this machine.
 
     `name` is one of `cards()`, a folder in Hugging Face's format ("./folder"), or "hf:OWNER/NAME"; "@cls" and the
-    like at its end choose how tokens are pooled.
+    like at its end choose how tokens are pooled, "@int8" the network compiled in 8 bits.
 
     Raises UnknownModel, which names the nearest ones; UsageError for a folder that is no model; ModelUnavailable
     for a repository that is not on this machine.
@@ -60,6 +67,8 @@ def card(name: str) -> ModelCard:
     known = cards()
     if name in known:
         return _with_weights(known[name])
+    if name.endswith(f"@{compiled.INT8}"):
+        return compiled.in_int8(card(name.removesuffix(f"@{compiled.INT8}")))
     if (own := models_folder() / f"{name}.json").is_file():
         read_card(own)  # says what is wrong with it
     place, _, pool = (name, "", "") if os.path.isdir(name) else name.partition("@")
@@ -91,6 +100,8 @@ def downloadless() -> list[str]:
 
 def obstacle(card: ModelCard) -> Obstacle | None:
     """What keeps the model from running here now, or None."""
+    if compiled.find(card) is not None:
+        return None
     if card.extra and not all(importlib.util.find_spec(module) for module in EXTRAS[card.extra]):
         command = f"pip install 'lookalike[{card.extra}]'"
         return Obstacle(f"PyTorch and what goes with it are not installed: {command}", command)
@@ -107,16 +118,79 @@ def obstacle(card: ModelCard) -> Obstacle | None:
     return None
 
 
-def load(card: ModelCard) -> Backbone:
-    """The model itself, loaded once a process. Raises ModelUnavailable with the remedy."""
+def load(card: ModelCard, *, photos: Sequence[str] = ()) -> Backbone:
+    """The model itself, loaded once a process; a network of PyTorch's is compiled at its first use: see `compiling`.
+
+    `photos` are paths of pictures on which a network that is compiled now is checked. Raises ModelUnavailable with
+    the remedy.
+    """
     with _loading:
         key = f"{card.name} {card.fingerprint}"
         if key not in _loaded:
             if problem := obstacle(card):
                 raise ModelUnavailable(f"model {card.name!r} cannot run: {problem.reason}")
-            module, _, function = card.loader.partition(":")
-            _loaded[key] = getattr(importlib.import_module(module), function)(card)
+            _loaded[key] = _best(card, photos) if _is_compiled(card) else _original(card)
         return _loaded[key]
+
+
+def compile_now(card: ModelCard, *, photos: Sequence[str] = ()) -> compiled.Compiled:
+    """Compile a model, whether or not that was done before.
+
+    Raises ModelUnavailable where it cannot be compiled, or what comes of it strays too far from the original.
+    """
+    from lookalike.models import compiling
+
+    with _loading:
+        if problem := obstacle(card):
+            raise ModelUnavailable(f"model {card.name!r} cannot run: {problem.reason}")
+        found = compiling.compile_network(card, _source(card, photos), photos)
+        _loaded.pop(f"{card.name} {card.fingerprint}", None)
+        return found
+
+
+def _is_compiled(card: ModelCard) -> bool:
+    """Whether the model is to run compiled: what 8 bits demand, and what pays for PyTorch's networks on a CPU."""
+    if compiled.precision(card) == compiled.INT8:
+        return True
+    if card.extra != "torch" or (card.path or "").endswith(".onnx"):
+        return compiled.find(card) is not None
+    if _has_gpu() and importlib.util.find_spec("torch"):
+        return False
+    return compiled.find(card) is not None or os.environ.get(COMPILE, "").lower() not in ("no", "0", "off", "false")
+
+
+def _best(card: ModelCard, photos: Sequence[str]) -> Backbone:
+    from lookalike.models import compiling
+
+    return compiling.load(card, lambda: _source(card, photos), photos)
+
+
+def _source(card: ModelCard, photos: Sequence[str]) -> Backbone:
+    """What the card's compiled network is made of: for 8 bits the compiled one in 32, else the model as it is."""
+    from lookalike.models import compiling
+
+    if compiled.precision(card) != compiled.INT8:
+        return _original(card)
+    base = compiled.in_fp32(card)
+    found = compiling.ready(base) or compiling.compile_network(base, _original(base), photos)
+    return compiling.opened(base, found, lambda: _original(base))
+
+
+def _original(card: ModelCard) -> Backbone:
+    module, _, function = card.loader.partition(":")
+    backbone: Backbone = getattr(importlib.import_module(module), function)(card)
+    return backbone
+
+
+def _has_gpu() -> bool:
+    """Whether there is a GPU that PyTorch may use, told without importing it."""
+    if sys.platform == "darwin":
+        return platform.machine() == "arm64"
+    with contextlib.suppress(OSError):
+        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+        count = ctypes.c_int(0)
+        return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
+    return False
 
 
 def load_for_texts(card: ModelCard) -> TextBackbone:

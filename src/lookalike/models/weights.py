@@ -103,7 +103,7 @@ def identity(path: str, *, texts: bool = False) -> str:
 def sha256(path: Path) -> str:
     """The SHA-256 of a file, remembered for as long as its size, date and inode stay."""
     key, stamp = _stamp(path)
-    known = _read_json(models_folder() / HASHES).get(key)
+    known = read_json(models_folder() / HASHES).get(key)
     if isinstance(known, list) and known[:-1] == stamp and isinstance(known[-1], str):
         return known[-1]
     with path.open("rb") as file:
@@ -117,7 +117,7 @@ def remember(digests: Mapping[Path, str]) -> None:
     """Keep hashes that were just computed. Where the folder may not be written to, they are computed again."""
     place = models_folder() / HASHES
     fresh = {key: [*stamp, digest] for path, digest in digests.items() for key, stamp in [_stamp(path)]}
-    kept = {key: value for key, value in _read_json(place).items() if os.path.exists(key)}
+    kept = {key: value for key, value in read_json(place).items() if os.path.exists(key)}
     with contextlib.suppress(OSError):
         write_atomically(place, json.dumps(kept | fresh, indent=1))
 
@@ -269,7 +269,8 @@ def _stamp(path: Path) -> tuple[str, list[int]]:
     return os.path.realpath(path), [status.st_size, status.st_mtime_ns, status.st_ino]
 
 
-def _read_json(place: Path) -> dict[str, Any]:
+def read_json(place: Path) -> dict[str, Any]:
+    """A small file of ours that may be missing or damaged: then it is empty."""
     try:
         data = json.loads(place.read_bytes())
     except (OSError, ValueError):

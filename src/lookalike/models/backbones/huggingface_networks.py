@@ -11,6 +11,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,9 @@ from transformers.utils import logging as transformers_logging
 from lookalike.errors import ModelUnavailable, UsageError
 from lookalike.models.backbones import checkpoints, huggingface_folder
 from lookalike.models.backbones.huggingface import family
+from lookalike.models.backbones.torch_export import export
 from lookalike.models.backbones.torch_runtime import Forward, TorchBackbone, device, dtype
+from lookalike.models.compiled import TOKENIZER, WORDS
 from lookalike.types import Backbone, ModelCard, Vectors
 
 log = logging.getLogger("lookalike")
@@ -77,6 +80,19 @@ class WordsBackbone(TorchBackbone):
         tokenize, forward = self._words
         return self.run(tokenize(texts), forward)
 
+    def export(self, folder: Path) -> None:
+        """The tower that sees and, where the folder has a tokenizer, the one that reads."""
+        super().export(folder)
+        if not huggingface_folder.has_tokenizer(_folder(self.card)):
+            return
+        with quiet():
+            words, length, _ = _words(self.card)
+            sample = words(["any"], padding="max_length", truncation=True, max_length=length)
+            # Its file says from now on how long texts are; where it gives no mask, the network is to see all.
+            words.backend_tokenizer.save(str(folder / TOKENIZER))
+            tower = _text_tower(self.card, masked="attention_mask" in sample)
+        export(tower, torch.zeros((2, 2, length), dtype=torch.int64), folder / WORDS, "tokens")
+
 
 class _Blip2(torch.nn.Module):
     """The part of BLIP-2 that looks: vision tower, query tokens, Q-Former. Not the language model."""
@@ -91,7 +107,7 @@ class _Blip2(torch.nn.Module):
         seen = self.vision(pixel_values=x).last_hidden_state
         mask = torch.ones(seen.shape[:-1], dtype=torch.long, device=seen.device)
         asked = self.qformer(
-            query_embeds=self.queries.expand(len(x), -1, -1), encoder_hidden_states=seen, encoder_attention_mask=mask
+            query_embeds=self.queries.expand(x.shape[0], -1, -1), encoder_hidden_states=seen, encoder_attention_mask=mask
         )
         first: torch.Tensor = asked.last_hidden_state[:, 0]
         return first
@@ -176,24 +192,31 @@ def _blip2(card: ModelCard, config: Any, tensors: checkpoints.Tensors) -> _Blip2
     )
 
 
-def _text_tower(card: ModelCard) -> Forward:
+class _TextTower(torch.nn.Module):
     """(n, 2, length) token numbers and mask -> (n, dim)."""
+
+    def __init__(self, network: torch.nn.Module, masked: bool) -> None:
+        super().__init__()
+        self.network, self.masked = network, masked
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        mask = tokens[:, 1] if self.masked else torch.ones_like(tokens[:, 1])
+        out = self.network(input_ids=tokens[:, 0], attention_mask=mask)
+        found: torch.Tensor = out.text_embeds if "text_embeds" in out else out.pooler_output
+        return found
+
+
+def _text_tower(card: ModelCard, masked: bool = True) -> _TextTower:
     config = _config(card)
     clip = config.model_type == "clip"
     kind = hf.CLIPTextModelWithProjection if clip else hf.SiglipTextModel
     tensors = checkpoints.read(_folder(card), ("text_model.", "text_projection.") if clip else ("text_model.",))
-    network = _built(kind, card, config.text_config, tensors).eval().requires_grad_(False).to(device(), dtype())
-
-    def forward(tokens: torch.Tensor) -> torch.Tensor:
-        out = network(input_ids=tokens[:, 0], attention_mask=tokens[:, 1])
-        found: torch.Tensor = out.text_embeds if clip else out.pooler_output
-        return found
-
-    return forward
+    network = _built(kind, card, config.text_config, tensors)
+    return _TextTower(network, masked).eval().requires_grad_(False).to(device(), dtype())
 
 
-def _tokenizer(card: ModelCard) -> Callable[[Sequence[str]], npt.NDArray[np.int64]]:
-    """From texts to (n, 2, length) token numbers and mask."""
+def _words(card: ModelCard) -> tuple[Any, int, bool]:
+    """The tokenizer, how long texts may be, and whether all are made so long."""
     remedy = f"copy tokenizer.json{f' of {card.weights}' if card.weights else ''} there; pictures work without it"
     if not huggingface_folder.has_tokenizer(_folder(card)):
         raise ModelUnavailable(f"model {card.name!r} cannot read words: {card.path} has no tokenizer: {remedy}")
@@ -205,8 +228,13 @@ def _tokenizer(card: ModelCard) -> Callable[[Sequence[str]], npt.NDArray[np.int6
             f" {remedy}"
         ) from error
     # SigLIP was trained on texts of exactly 64 tokens, CLIP reads up to 77.
-    most = 64 if card.options["architecture"] == "siglip" else 77
-    padding: str | bool = "max_length" if card.options["architecture"] == "siglip" else True
+    return (words, 64, True) if card.options["architecture"] == "siglip" else (words, 77, False)
+
+
+def _tokenizer(card: ModelCard) -> Callable[[Sequence[str]], npt.NDArray[np.int64]]:
+    """From texts to (n, 2, length) token numbers and mask."""
+    words, most, always = _words(card)
+    padding: str | bool = "max_length" if always else True
 
     def tokenize(texts: Sequence[str]) -> npt.NDArray[np.int64]:
         out = words(list(texts), padding=padding, truncation=True, max_length=most)

@@ -1,0 +1,59 @@
+"""Networks that were compiled, on ONNX Runtime: neither PyTorch nor transformers is imported."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from lookalike.metrics import normalised
+from lookalike.models.backbones.onnx import OnnxBackbone, open_session
+from lookalike.models.compiled import INT8, PICTURES, TOKENIZER, WORDS, Compiled, precision
+from lookalike.models.tuning import usable_cores
+from lookalike.types import ModelCard, TextBackbone, Vectors
+
+TextEmbedder = Callable[[Sequence[str]], Vectors]
+
+
+class CompiledBackbone(OnnxBackbone):
+    """The network that sees."""
+
+    def __init__(self, card: ModelCard, compiled: Compiled) -> None:
+        # The scales of 8-bit numbers are those of a batch: alone, a picture's vector is its own.
+        alone = precision(card) == INT8 or card.options.get("batch") == "1"
+        super().__init__(card, str(compiled.folder / PICTURES), output="vectors", one_by_one=alone)
+
+
+class CompiledWordsBackbone(CompiledBackbone):
+    """One that reads words too. `otherwise` loads the uncompiled network, for words that were not compiled."""
+
+    def __init__(self, card: ModelCard, compiled: Compiled, otherwise: Callable[[], TextBackbone]) -> None:
+        super().__init__(card, compiled)
+        self._compiled, self._otherwise = compiled, otherwise
+        self._embed_texts: TextEmbedder | None = None
+        self._loading = threading.Lock()
+
+    def embed_texts(self, texts: Sequence[str]) -> Vectors:
+        """(n, dim) float32 of length 1. Raises ModelUnavailable where the weights have no tokenizer."""
+        if not texts:
+            return np.zeros((0, self.card.dim), dtype=np.float32)
+        with self._loading:
+            if self._embed_texts is None:
+                words = self._compiled.reads_words
+                self._embed_texts = _reader(self._compiled) if words else self._otherwise().embed_texts
+        return self._embed_texts(texts)
+
+
+def _reader(compiled: Compiled) -> TextEmbedder:
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(compiled.folder / TOKENIZER))
+    session = open_session(str(compiled.folder / WORDS), threads=usable_cores(), packed=False)
+
+    def embed_texts(texts: Sequence[str]) -> Vectors:
+        found = tokenizer.encode_batch(list(texts))
+        tokens = np.array([[text.ids, text.attention_mask] for text in found], dtype=np.int64)
+        return normalised(np.asarray(session.run(["vectors"], {"tokens": tokens})[0], dtype=np.float32))
+
+    return embed_texts

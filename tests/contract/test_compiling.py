@@ -1,0 +1,212 @@
+"""Compiled networks: the same vectors as PyTorch's, made once, kept whole, and never trusted when they are not."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lookalike import images
+from lookalike.errors import ModelUnavailable
+from lookalike.models import compiled, compiling, registry, tuning
+from lookalike.models.backbones import huggingface
+from lookalike.models.backbones.compiled import CompiledBackbone, CompiledWordsBackbone
+from lookalike.types import ModelCard, Picture, TextBackbone
+from tests.contract.test_huggingface import CASES, ROWS, Case, _card, _silence, folders, sights
+
+__all__ = ["_silence", "folders", "sights"]  # fixtures
+
+ONE_A_FAMILY = [case for case in CASES if case.folder is None]
+WORDS = ["a cat", "two dogs on a beach", "x", "naïve café"]
+
+
+@pytest.fixture
+def pictures(sights: Sequence[Path]) -> list[Picture]:
+    return [images.read(str(path)) for path in sights]
+
+
+@pytest.mark.parametrize("case", ONE_A_FAMILY, ids=lambda case: case.row)
+def test_same_vectors_as_pytorch(
+    case: Case, folders: dict[str, Path], sights: list[Path], pictures: list[Picture]
+) -> None:
+    card = _card(case, folders[case.key])
+    original = huggingface.load(card)
+    found = compiling.compile_network(card, original, [str(path) for path in sights])
+    assert found.record["cosine_least"] >= 0.9999
+    made = CompiledBackbone(card, found)
+    wanted = original.embed(pictures)
+    np.testing.assert_allclose(made.embed(pictures), wanted, atol=2e-5)
+    made.tune(workers=2, batch=3)
+    np.testing.assert_allclose(made.embed(pictures), wanted, atol=2e-5)
+    if card.texts:
+        assert isinstance(original, TextBackbone)
+        reader = CompiledWordsBackbone(card, found, lambda: pytest.fail("its words were compiled"))
+        np.testing.assert_allclose(reader.embed_texts(WORDS), original.embed_texts(WORDS), atol=2e-5)
+        long = ["many words " * 60]
+        np.testing.assert_allclose(reader.embed_texts(long), original.embed_texts(long), atol=2e-5)
+
+
+@pytest.fixture
+def fresh(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> ModelCard:
+    """A card that the registry compiles, as it does for users."""
+    monkeypatch.setenv(registry.COMPILE, "yes")
+    _forget(monkeypatch)
+    return registry.card(str(folders["dinov2"]))
+
+
+@pytest.fixture(scope="session")
+def compiled_once(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LOOKALIKE_MODELS", str(tmp_path_factory.mktemp("compiled_once")))
+        registry.compile_now(registry.card(str(folders["dinov2"])))
+        return registry.models_folder()
+
+
+@pytest.fixture
+def dinov2(fresh: ModelCard, compiled_once: Path) -> ModelCard:
+    """One that was compiled in an earlier process."""
+    shutil.copytree(compiled_once / "compiled", registry.models_folder() / "compiled")
+    return fresh
+
+
+def _forget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a new process."""
+    monkeypatch.setattr(registry, "_loaded", {})
+
+
+def _vectors(card: ModelCard, pictures: list[Picture]) -> np.ndarray:
+    return np.asarray(registry.load(card).embed(pictures))
+
+
+def test_compiled_at_the_first_use_and_not_again(
+    fresh: ModelCard,
+    pictures: list[Picture],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    first = registry.load(fresh)
+    assert isinstance(first, CompiledBackbone)
+    assert "compiling it for this machine, once" in caplog.text and "cosine to the original" in caplog.text
+    caplog.clear()
+    _forget(monkeypatch)
+    monkeypatch.setattr(compiling, "compile_network", lambda *_: pytest.fail("it was compiled already"))
+    np.testing.assert_array_equal(_vectors(fresh, pictures), first.embed(pictures))
+    assert not caplog.records
+
+
+def test_without_torch_what_was_compiled_still_runs(
+    dinov2: ModelCard, sights: list[Path], pictures: list[Picture]
+) -> None:
+    wanted = _vectors(dinov2, pictures)
+    code = (
+        "import sys, json; sys.modules.update(dict.fromkeys(('torch', 'transformers', 'onnx', 'onnxscript')))\n"
+        "from lookalike import images; from lookalike.models import registry\n"
+        "card = registry.card(sys.argv[1]); assert registry.obstacle(card) is None\n"
+        "backbone = registry.load(card)\n"
+        "print(json.dumps(backbone.embed([images.read(path) for path in sys.argv[2:]]).tolist()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(dinov2.path), *map(str, sights)], capture_output=True, text=True, check=True
+    )
+    np.testing.assert_allclose(json.loads(done.stdout), wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize("damage", ["flipped", "short", "version", "record"])
+def test_what_is_damaged_or_of_another_version_is_made_anew_with_a_note(
+    dinov2: ModelCard,
+    damage: str,
+    pictures: list[Picture],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    wanted = _vectors(dinov2, pictures)
+    folder = compiled.home(dinov2)
+    weights = folder / "pictures.onnx.data"
+    if damage == "flipped":
+        whole = bytearray(weights.read_bytes())
+        whole[len(whole) // 2] ^= 255
+        weights.write_bytes(whole)
+    elif damage == "short":
+        weights.write_bytes(weights.read_bytes()[:-1])
+    elif damage == "version":
+        record = json.loads((folder / compiled.RECORD).read_text())
+        (folder / compiled.RECORD).write_text(json.dumps({**record, "format": record["format"] + 1}))
+    else:
+        (folder / compiled.RECORD).write_text("{")
+    _forget(monkeypatch)
+    caplog.clear()
+    np.testing.assert_allclose(_vectors(dinov2, pictures), wanted, atol=1e-6)
+    assert "it is made anew" in caplog.text
+    assert compiled.trouble(dinov2) is None
+    assert [path.name for path in folder.parent.iterdir() if path.name.startswith(".part-")] == []
+
+
+def test_without_room_it_runs_uncompiled_and_says_so(
+    fresh: ModelCard,
+    pictures: list[Picture],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    (tmp_path / "models").mkdir()
+    monkeypatch.setenv("LOOKALIKE_MODELS", str(tmp_path / "models"))
+    (tmp_path / "models" / "compiled").write_text("in the way")
+    vectors = _vectors(fresh, pictures)
+    assert vectors.shape == (len(pictures), fresh.dim)
+    assert "runs uncompiled" in caplog.text
+
+
+def test_with_compiling_switched_off_nothing_is_compiled(fresh: ModelCard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(registry.COMPILE, "no")
+    assert not isinstance(registry.load(fresh), CompiledBackbone)
+    assert not compiled.home(fresh).exists()
+
+
+def test_a_network_that_strays_is_refused_and_not_kept(
+    fresh: ModelCard, sights: list[Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(compiling.LEAST_COSINE, "fp32", 1.1)
+    with pytest.raises(ModelUnavailable, match="strays too far from the original: cosine"):
+        registry.compile_now(fresh, photos=[str(path) for path in sights])
+    assert not compiled.home(fresh).exists()
+    caplog.set_level(logging.WARNING)
+    assert not isinstance(registry.load(fresh), CompiledBackbone)
+    assert "runs uncompiled" in caplog.text
+
+
+def test_eight_bits_are_another_model(fresh: ModelCard) -> None:
+    eight = registry.card(f"{fresh.name}@int8")
+    assert eight.fingerprint != fresh.fingerprint
+    assert replace(compiled.in_fp32(eight), summary=fresh.summary) == fresh
+    assert compiled.home(eight) != compiled.home(fresh)
+
+
+def test_tuning_is_remembered_for_this_machine_and_another_network_is_tried_anew() -> None:
+    tried: list[int] = []
+
+    def open_with(threads: int) -> tuning.Run:
+        tried.append(threads)
+        return lambda batch: None
+
+    first = tuning.tuned("a", 2, open_with)
+    assert tried == [1, 2]
+    assert tuning.tuned("a", 2, open_with) == first
+    assert tried == [1, 2]
+    tuning.tuned("b", 2, open_with)
+    tuning.tuned("a", 3, open_with)
+    assert tried == [1, 2, 1, 2, 1, 3]
+    (registry.models_folder() / tuning.CACHE).write_text("{ damaged")
+    tuning.tuned("a", 2, open_with)
+    assert tried[6:] == [1, 2]
+
+
+def test_rows_are_those_of_the_catalogue() -> None:
+    assert {case.row for case in ONE_A_FAMILY} <= set(ROWS)
