@@ -48,6 +48,6 @@ def compile_(names: tuple[str, ...], precision: str, photos: str | None, as_json
             found = registry.compile_now(card, photos=paths)
         told.append({"name": card.name, "path": str(found.folder), "fresh": fresh, **found.record})
         if not as_json:
-            echo_text(f"{card.name}: {compiling.summary(found)}" + ("" if fresh else " (was compiled before)"))
+            echo_text(f"{card.name}: {compiled.summary(found)}" + ("" if fresh else " (was compiled before)"))
     if as_json:
         echo_json(told)

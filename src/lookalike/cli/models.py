@@ -60,7 +60,10 @@ def show(json_before: bool, name: str, as_json: bool) -> None:
     if as_json or json_before:
         echo_json(_as_json(card))
         return
-    for line in table([(key, str(value)) for key, value in _as_json(card).items() if value not in (None, {}, "")]):
+    facts = _as_json(card)
+    if found := compiled.find(card):
+        facts["compiled"] = compiled.summary(found)
+    for line in table([(key, str(value)) for key, value in facts.items() if value not in (None, {}, "")]):
         echo_text(line)
 
 

@@ -140,3 +140,16 @@ def describe(folder: Path, facts: Mapping[str, Any]) -> None:
     }
     record = {"format": FORMAT, **facts, "files": files}
     (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+def summary(found: Compiled) -> str:
+    """What was measured, in one line."""
+    facts = found.record
+    size = sum(file["size"] for file in facts["files"].values()) / 1e6
+    overlap = f", the same {facts['neighbours']} neighbours for {facts['overlap']:.1%}" if "overlap" in facts else ""
+    return (
+        f"compiled ({facts['precision']}) in {facts['seconds']:.0f} s, {size:.0f} MB:"
+        f" cosine to the original {facts['cosine_mean']:.6f}, at least {facts['cosine_least']:.6f}"
+        f" ({facts['photos']} photos, {facts['drawn']} drawn pictures){overlap};"
+        f" {facts['speedup']:.2f} times as fast ({facts['cpu_ms']:.1f} CPU-ms a picture)"
+    )

@@ -30,7 +30,7 @@ LEAST_COSINE = {"fp32": 0.9999, INT8: 0.995}
 """What is further from the original on any picture is refused."""
 
 PHOTOS = 32
-PATIENCE = 20.0
+PATIENCE = 8.0
 """Seconds that the original may take for its share of the check: a very large network is checked on fewer pictures."""
 
 NEEDED = ("onnx", "onnxscript")
@@ -58,7 +58,7 @@ def load(card: ModelCard, original: Callable[[], Backbone], photos: Sequence[str
         if found is None:
             log.warning("%s: compiling it for this machine, once (it takes some seconds) ...", card.name)
             found = compile_network(card, original(), photos)
-            log.warning("%s: %s", card.name, summary(found))
+            log.warning("%s: %s", card.name, compiled.summary(found))
         return opened(card, found, original)
     except (ModelUnavailable, OSError) as error:
         if precision(card) == INT8:
@@ -120,19 +120,6 @@ def compile_network(card: ModelCard, original: Backbone, photos: Sequence[str] =
     if found is None:
         raise ModelUnavailable(f"{compiled.home(card)}: what was just written there is gone: compile again")
     return found
-
-
-def summary(found: Compiled) -> str:
-    """What was measured, in one line."""
-    facts = found.record
-    size = sum(file["size"] for file in facts["files"].values()) / 1e6
-    overlap = f", the same {facts['neighbours']} neighbours for {facts['overlap']:.1%}" if "overlap" in facts else ""
-    return (
-        f"compiled ({facts['precision']}) in {facts['seconds']:.0f} s, {size:.0f} MB:"
-        f" cosine to the original {facts['cosine_mean']:.6f}, at least {facts['cosine_least']:.6f}"
-        f" ({facts['photos']} photos, {facts['drawn']} drawn pictures){overlap};"
-        f" {facts['speedup']:.2f} times as fast ({facts['cpu_ms']:.1f} CPU-ms a picture)"
-    )
 
 
 def _made(card: ModelCard, original: Backbone, folder: Path) -> None:
