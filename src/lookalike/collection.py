@@ -89,6 +89,10 @@ class Collection:
                 "unreadable_files": [{"path": path, "reason": why} for path, why in self._store.unreadable()],
             }
 
+    def thumbnail(self, image_id: str) -> bytes | None:
+        """The small JPEG (256 pixels) that was made of the image when it was embedded, if it was and is kept."""
+        return self._store.thumbnail(image_id)
+
     def close(self) -> None:
         """Let go of the files; the next use opens them again."""
         if store := self.__dict__.pop("_store", None):
@@ -104,6 +108,8 @@ class Collection:
         models: Sequence[str] | None = None,
         exclude: Sequence[str] = (),
         workers: int | None = None,
+        batch: int | None = None,
+        thumbnails: bool = True,
         allow_empty: bool = False,
         progress: Progress | None = None,
     ) -> AddReport:
@@ -111,8 +117,9 @@ class Collection:
         forget what has gone below that folder.
 
         `models` default to the collection's own, at first "sift". `exclude` are globs for names and relative
-        paths. Everything is committed in small batches; a KeyboardInterrupt ends the run early
-        (`report.interrupted`), and the next run goes on from there.
+        paths. `batch` pictures go through a network at a time (default: what is fastest on this machine).
+        Everything is committed in small batches; a KeyboardInterrupt ends the run early (`report.interrupted`),
+        and the next run goes on from there.
 
         Raises UsageError (no such folder), NoImages, UnknownModel, ModelUnavailable, CollectionBusy,
         StorageError, CollectionTooNew, CollectionDamaged.
@@ -132,6 +139,8 @@ class Collection:
             cards,
             exclude=exclude,
             workers=workers,
+            batch=batch,
+            thumbnails=thumbnails,
             allow_empty=allow_empty,
             progress=progress,
         )

@@ -7,17 +7,27 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from lookalike import images
 from lookalike.errors import ModelUnavailable, UnreadableImage
 from lookalike.models import registry
-from lookalike.types import Backbone, ImageFile, ModelCard, Picture, Vectors
+from lookalike.store import small_jpeg
+from lookalike.types import Backbone, ImageFile, ModelCard, Picture, Tunable, Vectors
 
 BATCH = 16
 """Files a worker takes at a time: enough for a network's matrices, few enough to lose little when killed."""
+
+AHEAD = 4
+"""Batches a worker that may be done or waiting while one is committed: results are small, pixels are let go."""
+
+WORTH_TUNING = 64
+"""Files for which a model is tuned to the machine: for fewer, the trial would take longer than it saves."""
+
+CHECKED_PHOTOS = 32
+"""Files that a freshly compiled model is checked on."""
 
 HELD_BYTES = 64 << 20
 """Decoded pixels that a worker holds before it embeds them: large pictures go in smaller batches."""
@@ -34,13 +44,30 @@ def default_workers() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def prepare(
+    files: Sequence[ImageFile], cards: Sequence[ModelCard], *, workers: int | None = None, batch: int | None = None
+) -> None:
+    """Load the models that are to embed `files`, and set how many pictures go through each at a time.
+
+    That is `batch`, or what is best on this machine where the files are so many that finding it out is worth it.
+    Raises ModelUnavailable.
+    """
+    photos = [file.path for file in files[:: max(1, len(files) // CHECKED_PHOTOS)]][:CHECKED_PHOTOS]
+    for card in cards:
+        backbone = registry.load(card, photos=photos)
+        if isinstance(backbone, Tunable) and (batch or len(files) >= WORTH_TUNING):
+            backbone.tune(workers or default_workers(), batch)
+
+
 def embed_files(
     files: Sequence[ImageFile],
     cards: Sequence[ModelCard],
     *,
     wanted: Wanted | None = None,
     measure: bool = False,
+    thumbnails: bool = False,
     workers: int | None = None,
+    batch: int | None = None,
 ) -> Iterator[ImageFile]:
     """Embed files by every model of `cards`; yield a filled-in copy of each, in the same order.
 
@@ -48,17 +75,20 @@ def embed_files(
     worker takes a batch of files from bytes to vectors: decoders and networks leave Python's lock, so threads are
     enough, and the work in hand, and so the memory, stays the same however many files there are. Unreadable files
     come out too, with the reason.
-    With `measure` every file is decoded, for its size, even if no model wants it.
+    With `measure` every file is decoded, for its size, even if no model wants it; with `thumbnails` a small JPEG is
+    made of each that is decoded. `batch` says for how many pictures at a time the models were prepared, see `prepare`.
 
     Raises ModelUnavailable where a model cannot be loaded, or fails on picture after picture.
     """
     workers = workers or default_workers()
+    taken = max(BATCH, batch or 0)
+    work = _Work(cards, wanted, measure, thumbnails)
     waiting: deque[Future[list[ImageFile]]] = deque()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="embed")
     try:
-        for start in range(0, len(files), BATCH):
-            waiting.append(pool.submit(_embed_batch, files[start : start + BATCH], cards, wanted, measure))
-            if len(waiting) > 2 * workers:
+        for start in range(0, len(files), taken):
+            waiting.append(pool.submit(_embed_batch, files[start : start + taken], work))
+            if len(waiting) > AHEAD * workers:
                 yield from waiting.popleft().result()
         while waiting:
             yield from waiting.popleft().result()
@@ -75,42 +105,48 @@ def embed_picture(source: images.ImageLike, card: ModelCard, name: str | None = 
 Queue = list[tuple[ImageFile, Picture]]
 
 
-def _embed_batch(
-    files: Sequence[ImageFile], cards: Sequence[ModelCard], wanted: Wanted | None, measure: bool
-) -> list[ImageFile]:
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What is to be done with each file: see `embed_files`."""
+
+    cards: Sequence[ModelCard]
+    wanted: Wanted | None
+    measure: bool
+    thumbnails: bool
+
+
+def _embed_batch(files: Sequence[ImageFile], work: _Work) -> list[ImageFile]:
     results = [replace(file, vectors={}) for file in files]
-    queues: dict[str, Queue] = {card.name: [] for card in cards}
+    queues: dict[str, Queue] = {card.name: [] for card in work.cards}
     held = 0
     for result in results:
         try:
-            held += _decode(result, cards, wanted, measure, queues)
+            held += _decode(result, work, queues)
         except UnreadableImage as error:
             result.reason, result.sha256 = error.reason, None
         if held > HELD_BYTES:
-            _embed_queues(cards, queues)
+            _embed_queues(work.cards, queues)
             held = 0
-    _embed_queues(cards, queues)
+    _embed_queues(work.cards, queues)
     return results
 
 
-def _decode(
-    result: ImageFile,
-    cards: Sequence[ModelCard],
-    wanted: Wanted | None,
-    measure: bool,
-    queues: Mapping[str, Queue],
-) -> int:
+def _decode(result: ImageFile, work: _Work, queues: Mapping[str, Queue]) -> int:
     """Queue the picture for the models that want it; how many bytes of pixels that holds."""
     data = images.read_bytes(result.path)
     result.sha256 = hashlib.sha256(data).hexdigest()
-    names = wanted(result.sha256) if wanted else [card.name for card in cards]
-    wanting = [card for card in cards if card.name in names]
-    sides = {card.input.read_side for card in wanting} or ({SMALLEST_SIDE} if measure else set())
+    names = work.wanted(result.sha256) if work.wanted else [card.name for card in work.cards]
+    wanting = [card for card in work.cards if card.name in names]
+    sides = {card.input.read_side for card in wanting} or ({SMALLEST_SIDE} if work.measure else set())
+    if not sides:
+        return 0
     pictures = images.read_scales(data, sides, name=result.path)
     for card in wanting:
         queues[card.name].append((result, pictures[card.input.read_side]))
-    for picture in pictures.values():
-        result.width, result.height, result.taken = picture.width, picture.height, picture.taken
+    smallest = min(pictures.values(), key=lambda picture: picture.pixels.size)
+    result.width, result.height, result.taken = smallest.width, smallest.height, smallest.taken
+    if work.thumbnails:
+        result.thumbnail = small_jpeg(smallest)
     return sum({id(picture): picture.pixels.nbytes for picture in pictures.values()}.values())
 
 

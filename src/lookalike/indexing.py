@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from lookalike.embedding import embed_files
+from lookalike.embedding import embed_files, prepare
 from lookalike.errors import ModelUnavailable, NoImages, UsageError
-from lookalike.models import registry
 from lookalike.scan import Scan, scan
 from lookalike.store import Reader, Writer
 from lookalike.types import ImageFile, ModelCard
@@ -28,6 +27,7 @@ Progress = Callable[[str, int, int | None], None]
 class AddReport:
     """What a run did. The figures count files; `embedded` counts vectors made.
 
+    `seconds` is all of it; `embed_seconds` only from the first file to the last, once the models were ready.
     `replaced` names the models whose vectors of another revision were dropped and made anew. `interrupted`
     says that Ctrl-C ended the run early: what it did is kept, and the next run goes on.
     """
@@ -42,6 +42,7 @@ class AddReport:
     embedded: int = 0
     replaced: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    embed_seconds: float = 0.0
     interrupted: bool = False
 
 
@@ -60,6 +61,8 @@ def update(
     *,
     exclude: Sequence[str] = (),
     workers: int | None = None,
+    batch: int | None = None,
+    thumbnails: bool = True,
     allow_empty: bool = False,
     progress: Progress | None = None,
 ) -> AddReport:
@@ -73,11 +76,11 @@ def update(
     _refuse_emptiness(folder, found, plan, allow_empty)
     report.unchanged = len(found.images) - len(plan.todo)
     if plan.todo:
-        for card in cards:
-            registry.load(card)  # what cannot run is told before anything is written
+        prepare(plan.todo, cards, workers=workers, batch=batch)  # what cannot run is told before anything is written
     if plan.todo or plan.gone or plan.is_new or found.unreadable:
         with Writer.session(directory) as store:
-            _write(store, folder, found, cards, report, workers, tell)
+            embed = partial(embed_files, cards=cards, workers=workers, batch=batch, thumbnails=thumbnails)
+            _write(store, folder, found, cards, report, embed, tell)
     report.seconds = time.monotonic() - began
     return report
 
@@ -125,7 +128,7 @@ def _write(
     found: Scan,
     cards: Sequence[ModelCard],
     report: AddReport,
-    workers: int | None,
+    embed: Callable[..., Iterator[ImageFile]],
     tell: Progress,
 ) -> None:
     store.add_folder(folder)
@@ -134,30 +137,33 @@ def _write(
     report.unchanged = len(found.images) - len(plan.todo)
     store.commit(found.unreadable)
     report.unreadable = [(file.path, file.reason or "") for file in found.unreadable]
-    wanted = partial(store.missing, models=[card.name for card in cards])
+    names = [card.name for card in cards]
+    began = since = time.monotonic()
     batch: list[ImageFile] = []
-    since = time.monotonic()
-    try:
-        tell("embedding", 0, len(plan.todo))
-        for done, file in enumerate(embed_files(plan.todo, cards, wanted=wanted, workers=workers), 1):
-            batch.append(file)
-            if len(batch) >= COMMIT_FILES or time.monotonic() - since > COMMIT_SECONDS:
-                _commit(store, batch, plan, report)
-                batch, since = [], time.monotonic()
-            tell("embedding", done, len(plan.todo))
-    except KeyboardInterrupt:
-        report.interrupted = True
-    except ModelUnavailable:
-        _commit(store, batch, plan, report)
-        raise
+    # The workers ask a reader of their own: they need not wait until the writer has the disk's answer.
+    with Reader.open(store.directory) as known:
+        try:
+            tell("embedding", 0, len(plan.todo))
+            for done, file in enumerate(embed(plan.todo, wanted=partial(known.missing, models=names)), 1):
+                batch.append(file)
+                if len(batch) >= COMMIT_FILES or time.monotonic() - since > COMMIT_SECONDS:
+                    _commit(store, batch, plan, report)
+                    batch, since = [], time.monotonic()
+                tell("embedding", done, len(plan.todo))
+        except KeyboardInterrupt:
+            report.interrupted = True
+        except ModelUnavailable:
+            _commit(store, batch, plan, report)
+            raise
     _commit(store, batch, plan, report)
+    report.embed_seconds = time.monotonic() - began
     if not report.interrupted:
         store.forget(plan.gone)
         report.removed = len(plan.gone)
 
 
 def _commit(store: Writer, batch: Sequence[ImageFile], plan: _Plan, report: AddReport) -> None:
-    before = store.hashes(file.path for file in batch)
+    before = store.hashes(file.path for file in batch if file.path in plan.known)
     store.commit(batch)
     for file in batch:
         report.embedded += len(file.vectors)

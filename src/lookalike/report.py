@@ -2,7 +2,7 @@
 
     write("report.html", [SearchSection("cat.jpg", [hits_of_sift, hits_of_phash])], title="Cats")
 
-Pictures travel inside the file as small WebP data URIs. The page's own Content-Security-Policy forbids
+Pictures travel inside the file as small WebP or JPEG data URIs. The page's own Content-Security-Policy forbids
 everything else, so even a file name that smuggled markup past the escaping could load or run nothing.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -53,10 +53,13 @@ class ComparisonSection:
 
 Section: TypeAlias = SearchSection | ComparisonSection
 
+Kept: TypeAlias = Callable[[str], bytes | None]
+"""An image's id -> the small JPEG that a collection keeps of it, if it does: it need not be decoded again."""
 
-def write(path: str | os.PathLike[str], sections: Sequence[Section], *, title: str) -> None:
+
+def write(path: str | os.PathLike[str], sections: Sequence[Section], *, title: str, kept: Kept | None = None) -> None:
     """Write the report to `path`: all of it or, on a StorageError, nothing."""
-    page = render(sections, title=title).encode()
+    page = render(sections, title=title, kept=kept).encode()
     target = os.path.realpath(path)
     beside = f"{target}.{os.getpid()}.tmp"
     try:
@@ -76,13 +79,13 @@ def write(path: str | os.PathLike[str], sections: Sequence[Section], *, title: s
         ) from error
 
 
-def render(sections: Sequence[Section], *, title: str) -> str:
+def render(sections: Sequence[Section], *, title: str, kept: Kept | None = None) -> str:
     """The report as HTML text, free of surrogates: it always encodes as UTF-8."""
     return _pages.get_template("report.html").render(
         title=title,
         sections=sections,
         root=_common_folder([hit.path for hit in _hits(sections)]),
-        thumbs=_Thumbs(),
+        thumbs=_Thumbs(kept),
         version=__version__,
         now=datetime.now().astimezone(),
         HIT=HIT_SIDE,
@@ -102,23 +105,29 @@ def _hits(sections: Sequence[Section]) -> Iterator[Hit]:
 class _Thumbs:
     """Data URIs of pictures, each encoded once however many models found it."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept: Kept | None) -> None:
+        self._kept = kept
         self._made: dict[tuple[str, int], str | None] = {}
 
-    def __call__(self, source: ImageLike, side: int) -> str | None:
+    def __call__(self, source: ImageLike, side: int, image_id: str | None = None) -> str | None:
         """None where there is no picture to show: a report outlives the files that it speaks of."""
         if not isinstance(source, str):
             return self._make(source, side)
         if (source, side) not in self._made:
-            self._made[source, side] = self._make(source, side)
+            # A file that has gone is shown as such, whatever is kept of it.
+            kept = self._kept(image_id) if self._kept and image_id and os.path.exists(source) else None
+            self._made[source, side] = _uri(kept, "jpeg") if kept else self._make(source, side)
         return self._made[source, side]
 
     def _make(self, source: ImageLike, side: int) -> str | None:
         try:
-            data = thumbnail(source, side=side)
+            return _uri(thumbnail(source, side=side), "webp")
         except (LookalikeError, OSError, ValueError):  # ValueError: a NUL in the name
             return None
-        return f"data:image/webp;base64,{base64.b64encode(data).decode()}"
+
+
+def _uri(data: bytes, form: str) -> str:
+    return f"data:image/{form};base64,{base64.b64encode(data).decode()}"
 
 
 def _common_folder(paths: Sequence[str]) -> str:

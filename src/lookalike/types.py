@@ -152,6 +152,18 @@ class TextBackbone(Backbone, Protocol):
         ...
 
 
+@runtime_checkable
+class Tunable(Backbone, Protocol):
+    """A model whose speed depends on how many pictures go through it at a time; its vectors do not."""
+
+    batch: int
+    """Pictures that go through it at a time."""
+
+    def tune(self, workers: int, batch: int | None = None) -> None:
+        """Choose `batch` (unless it is given) and threads by a short trial, or as remembered from one here."""
+        ...
+
+
 class Index(Protocol):
     """Nearest rows by cosine. `index.exact.ExactIndex` is the reference that others are measured against."""
 
@@ -184,6 +196,7 @@ class ImageFile:
 
     vectors: (dim,) by the name of each model that was asked; where none was, the file is not decoded, and
              `width` is 0
+    thumbnail: a small JPEG, where it was asked for and the file was decoded
     reason:  why there is nothing, where the file could not be read
     """
 
@@ -194,6 +207,7 @@ class ImageFile:
     width: int = 0
     height: int = 0
     taken: str | None = None
+    thumbnail: bytes | None = None
     reason: str | None = None
     vectors: dict[str, Vectors] = field(default_factory=dict)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import shutil
 import subprocess
@@ -31,7 +32,7 @@ def test_a_folder_is_indexed_kept_up_to_date_and_left_alone(photos: Path, lookal
     assert counts(first) == [9, 0, 0, 0, 1]
     assert first.json["models"] == ["phash", "color"]
     assert first.json["unreadable"] == []
-    assert first.json["seconds"] > 0
+    assert first.json["seconds"] > first.json["embed_seconds"] > 0
     assert (photos / ".lookalike" / CATALOGUE).is_file()
 
     again = lookalike_cli("index", photos, "--json")
@@ -89,6 +90,39 @@ def test_a_second_model_is_added_and_a_plain_run_fills_its_gaps(photos: Path, lo
 
 def test_the_default_model_is_sift(photos: Path, lookalike_cli) -> None:  # type: ignore[no-untyped-def]
     assert lookalike_cli("index", photos, "--json").json["models"] == ["sift"]
+
+
+def test_thumbnails_are_kept_unless_they_are_not_wanted(photos: Path, lookalike_cli) -> None:  # type: ignore[no-untyped-def]
+    without = photos.parent / "without"
+    assert lookalike_cli("index", photos, "--model", "phash", "--into", without, "--no-thumbnails").code == 0
+    assert lookalike_cli("index", photos, "--model", "phash").code == 0
+    page = photos.parent / "page.html"
+    for collection, forms in ((without, {"webp": 10}), (photos, {"webp": 1, "jpeg": 9})):
+        images, _ = lookalike.open(collection).vectors("phash")
+        kept = [lookalike.open(collection).thumbnail(image.id) for image in images]
+        for image, small in zip(images, kept, strict=True):
+            assert (small is None) == (collection == without), image.path
+            if small is not None:
+                with Image.open(io.BytesIO(small)) as opened, Image.open(image.path) as whole:
+                    assert max(opened.size) == min(256, max(whole.size))
+        query = ("search", photos / "coffee.jpg", "--collection", collection, "--include-self", "--html", page)
+        assert lookalike_cli(*query).code == 0
+        text = page.read_text(encoding="utf-8")
+        assert {form: text.count(f"data:image/{form}") for form in forms} == forms
+
+
+def test_a_batch_of_any_size_gives_the_same_vectors(photos: Path, shared: Path, lookalike_cli) -> None:  # type: ignore[no-untyped-def]
+    network = shared / "models" / "mobilenetv2_features.onnx"
+    assert lookalike_cli("models", "add", network, "--name", "net").code == 0
+    found = []
+    for size in ("1", "5", "64"):
+        into = photos.parent / size
+        result = lookalike_cli("index", photos, "--into", into, "--model", "net", "--batch", size, "--json")
+        assert (result.code, result.json["embedded"]) == (0, 9)
+        found.append(lookalike.open(into).vectors("net")[1])
+    for vectors in found:
+        np.testing.assert_allclose(vectors, found[0], atol=1e-3)
+    assert lookalike_cli("index", photos, "--batch", "0").code == 2
 
 
 def test_excluded_files_are_left_out(photos: Path, lookalike_cli) -> None:  # type: ignore[no-untyped-def]

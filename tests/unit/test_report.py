@@ -221,6 +221,23 @@ def test_many_models_encode_a_picture_once(cat: str, monkeypatch: pytest.MonkeyP
     assert calls == [(cat, report.QUERY_SIDE), (cat, report.HIT_SIDE)]
 
 
+def test_what_a_collection_keeps_is_not_decoded_again(cat: str, dog: str, tmp_path: Path) -> None:
+    small = {"cat": b"a small cat"}
+    found = [Hit(n, 0.9, ImageRef(Path(p).stem, p, 8, 8)) for n, p in enumerate([cat, dog, str(tmp_path / "x.jpg")], 1)]
+    html = render([SearchSection(cat, [Hits(cat, "sift", tuple(found))])], title="", kept=small.get)
+    sources = [attrs["src"] for attrs in Page(html).all("img")]
+    assert len(sources) == 3, "the query, the cat, the dog; the third has gone"
+    assert sources[1] == "data:image/jpeg;base64,YSBzbWFsbCBjYXQ="
+    assert all((source or "").startswith("data:image/webp") for source in (sources[0], sources[2]))
+
+
+def test_a_file_that_has_gone_is_shown_as_gone_whatever_is_kept_of_it(tmp_path: Path) -> None:
+    gone = str(tmp_path / "gone.jpg")
+    got = Page(render([SearchSection("-", [hits("-", "sift", [gone])], words=True)], title="", kept=lambda _: b"x"))
+    assert got.all("img") == []
+    assert "file is gone" in got.text
+
+
 @pytest.mark.parametrize("cosine, width", [(float("nan"), "0.0%"), (1.0000001, "100.0%"), (-1.1, "0.0%")])
 def test_bars_stay_in_their_track(cat: str, cosine: float, width: str) -> None:
     got = page(SearchSection(cat, [hits(cat, "sift", [cat], cosine=cosine)]))

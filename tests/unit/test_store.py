@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sqlite3
 from dataclasses import replace
@@ -9,10 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from lookalike.errors import CollectionBusy, CollectionDamaged, CollectionTooNew, NoCollection
-from lookalike.store import CATALOGUE, PRIVATE, Reader, Writer
-from lookalike.types import ImageFile, InputSpec, ModelCard
+from lookalike.store import CATALOGUE, PRIVATE, Reader, Writer, is_own, small_jpeg
+from lookalike.store.thumbnails import THUMBNAILS
+from lookalike.types import ImageFile, InputSpec, ModelCard, Picture
 
 CARD = ModelCard("toy", "descriptor", 4, InputSpec((8, 8)), "", "", "1", "", "x:y")
 NEXT = ModelCard("toy", "descriptor", 4, InputSpec((8, 8)), "", "", "2", "", "x:y")
@@ -239,3 +242,89 @@ def test_no_collection_a_newer_one_and_a_broken_one(tmp_path: Path) -> None:
     (tmp_path / CATALOGUE).write_bytes(b"SQLite format 3\x00" + b"garbage" * 1000)
     with pytest.raises(CollectionDamaged, match="move it away"):
         Reader.open(tmp_path)
+
+
+def with_thumbnail(n: int) -> ImageFile:
+    return replace(image(f"/photos/{n}.jpg", n), thumbnail=b"jpeg %d" % n)
+
+
+def thumbnails(directory: Path, count: int = 4) -> list[bytes | None]:
+    with Reader.open(directory) as store:
+        return [store.thumbnail(f"{n:064x}") for n in range(count)]
+
+
+def test_thumbnails_stay_as_long_as_a_file_shows_their_picture(tmp_path: Path) -> None:
+    with Writer.session(tmp_path) as store:
+        store.add_model(CARD)
+        store.commit([with_thumbnail(n) for n in range(3)])
+        store.commit([replace(with_thumbnail(0), path="/photos/twin.jpg")])
+    assert thumbnails(tmp_path) == [b"jpeg 0", b"jpeg 1", b"jpeg 2", None]
+    with Writer.session(tmp_path) as store:
+        store.forget(["/photos/0.jpg", "/photos/1.jpg"])
+        store.commit([replace(with_thumbnail(3), path="/photos/2.jpg")])
+        store.remove_model("toy")
+    assert thumbnails(tmp_path) == [b"jpeg 0", None, None, b"jpeg 3"]
+    assert (tmp_path / THUMBNAILS).is_file()
+    assert all(is_own(path.name) for path in tmp_path.iterdir())
+
+
+def test_a_thumbnail_that_no_commit_came_to_name_is_dropped(tmp_path: Path) -> None:
+    fill(tmp_path, 1)
+    bad = replace(with_thumbnail(1), width=None)  # type: ignore[arg-type]
+    with pytest.raises(CollectionDamaged), Writer.session(tmp_path) as store:
+        store.commit([bad])
+    assert thumbnails(tmp_path)[1] == b"jpeg 1"
+    with Writer.session(tmp_path):
+        pass
+    assert thumbnails(tmp_path) == [None] * 4
+
+
+def test_a_collection_without_thumbnails_gets_no_file_for_them(tmp_path: Path) -> None:
+    fill(tmp_path, 2)
+    assert thumbnails(tmp_path) == [None] * 4
+    assert not (tmp_path / THUMBNAILS).exists()
+
+
+@pytest.mark.parametrize(
+    "content", [None, b"", b"no database, but longer than a header " * 9, b"SQLite format 3\0" + b"x" * 9000]
+)
+def test_a_lost_or_damaged_file_of_thumbnails_is_made_anew(tmp_path: Path, content: bytes | None) -> None:
+    with Writer.session(tmp_path) as store:
+        store.add_model(CARD)
+        store.commit([with_thumbnail(0)])
+    with Reader.open(tmp_path) as reader:
+        assert reader.thumbnail(f"{0:064x}") == b"jpeg 0"
+        (tmp_path / THUMBNAILS).unlink()
+        if content is not None:
+            (tmp_path / THUMBNAILS).write_bytes(content)
+        assert thumbnails(tmp_path) == [None] * 4
+        with Writer.session(tmp_path) as store:
+            store.commit([with_thumbnail(1)])
+    assert thumbnails(tmp_path) == [None, b"jpeg 1", None, None]
+
+
+def test_damage_that_shows_only_when_strangers_are_dropped_is_no_loss_either(tmp_path: Path) -> None:
+    fill(tmp_path, 1)
+    (tmp_path / THUMBNAILS).write_bytes(b"no database, but longer than a header " * 9)
+    with Writer.session(tmp_path):
+        pass
+    assert not (tmp_path / THUMBNAILS).exists()
+
+
+@pytest.mark.parametrize(
+    "size, expected",
+    [((640, 480), (256, 192)), ((3, 2), (3, 2)), ((256, 1), (256, 1)), ((1, 5000), (1, 256)), ((300, 400), (192, 256))],
+)
+def test_a_small_jpeg_keeps_the_shape_and_the_colours(size: tuple[int, int], expected: tuple[int, int]) -> None:
+    pixels = np.full((size[1], size[0], 3), (200, 100, 40), dtype=np.uint8)
+    with Image.open(io.BytesIO(small_jpeg(Picture(pixels, *size, "array")))) as small:
+        assert (small.format, small.size) == ("JPEG", expected)
+        assert abs(np.asarray(small, dtype=int) - [200, 100, 40]).max() < 4
+
+
+def test_forgetting_does_not_read_every_vector(tmp_path: Path) -> None:
+    fill(tmp_path, 1)
+    db = sqlite3.connect(tmp_path / CATALOGUE)
+    plan = db.execute("EXPLAIN QUERY PLAN DELETE FROM vectors WHERE content_id = 1").fetchall()
+    db.close()
+    assert "USING INDEX vectors_of_content" in str(plan) or "USING COVERING INDEX vectors_of_content" in str(plan)

@@ -19,6 +19,8 @@ from lookalike.indexing import AddReport
 @click.option("--pool", metavar="HOW", help="How the models pool tokens, instead of their own way: mean, cls, ...")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Names or paths below FOLDER to leave out.")
 @click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Files worked on at a time [the cores].")
+@click.option("--batch", type=click.IntRange(min=1), metavar="N", help="Pictures a network takes at a time [measured].")
+@click.option("--no-thumbnails", is_flag=True, help="Keep no small pictures for reports in the collection.")
 @click.option("--allow-empty", is_flag=True, help="Forget a folder's images even if none is left.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @click.pass_context
@@ -30,6 +32,8 @@ def command(
     pool: str | None,
     exclude: tuple[str, ...],
     workers: int | None,
+    batch: int | None,
+    no_thumbnails: bool,
     allow_empty: bool,
     as_json: bool,
 ) -> None:
@@ -50,6 +54,8 @@ def command(
             models=pooled(models, pool),
             exclude=exclude,
             workers=workers,
+            batch=batch,
+            thumbnails=not no_thumbnails,
             allow_empty=allow_empty,
             progress=tell,
         )
@@ -76,6 +82,7 @@ def _as_json(report: AddReport) -> dict[str, object]:
         "embedded": report.embedded,
         "interrupted": report.interrupted,
         "seconds": round(report.seconds, 3),
+        "embed_seconds": round(report.embed_seconds, 3),
     }
 
 

@@ -100,7 +100,7 @@ def command(
     elif form in ("paths", "null"):
         echo_paths([hit.path for hits in columns for hit in hits], b"\n" if form == "paths" else b"\0")
     if html:
-        _write_page(html, answers, stdin, words=bool(terms))
+        _write_page(html, where, answers, stdin, words=bool(terms))
     if any(answer.reason is not None for answer in answers):
         ctx.exit(UNREADABLE)
     ctx.exit(FOUND if any(len(hits) for hits in columns) else NOTHING)
@@ -177,12 +177,12 @@ def _show(answer: Answer) -> None:
     echo_text()
 
 
-def _write_page(html: str, answers: Sequence[Answer], stdin: bytes, words: bool) -> None:
+def _write_page(html: str, where: Collection, answers: Sequence[Answer], stdin: bytes, words: bool) -> None:
     sections = [
         SearchSection(answer.query, answer.columns, stdin if answer.query == STDIN else None, words)
         for answer in answers
         if answer.columns
     ]
     if sections:
-        write(html, sections, title="Images that look alike")
+        write(html, sections, title="Images that look alike", kept=where.thumbnail)
         note(f"Report: {os.path.abspath(html)}")

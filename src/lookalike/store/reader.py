@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from lookalike.errors import CollectionDamaged, CollectionTooNew, NoCollection, StorageError
+from lookalike.errors import CollectionDamaged, CollectionTooNew, NoCollection
 from lookalike.store import vectors as vector_file
-from lookalike.store.trouble import told_plainly
+from lookalike.store.thumbnails import THUMBNAILS, Thumbnails
+from lookalike.store.trouble import connect_read_only, told_plainly
 from lookalike.types import ImageFile, ImageRef
 
 FORMAT = 1
@@ -58,6 +59,7 @@ class Reader:
     def __init__(self, directory: Path, connection: sqlite3.Connection) -> None:
         self.directory = directory
         self._db = connection
+        self._thumbnails = Thumbnails(directory / THUMBNAILS)
         weakref.finalize(self, connection.close)
         self._lock = threading.RLock()  # one connection, used from several threads
         self._base = os.fsencode(directory.parent) + os.fsencode(os.sep) if directory.name == PRIVATE else None
@@ -78,27 +80,14 @@ class Reader:
         if not cls.exists(directory):
             raise NoCollection(f"{directory}: no collection here: run 'lookalike index FOLDER' first")
         with told_plainly(str(directory)):
-            uri = (directory / CATALOGUE).absolute().as_uri()
-            try:
-                connection = connect(f"{uri}?mode=ro")
-                connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-            except sqlite3.OperationalError:
-                # Where it may not write, SQLite cannot make the shared memory of its log, nor need it: an empty
-                # log says that nobody is writing.
-                if os.access(directory, os.W_OK):
-                    raise
-                if _size(directory / f"{CATALOGUE}-wal"):
-                    raise StorageError(
-                        f"{directory}: was not closed properly, and may not be written to: make it writable once,"
-                        " or search a copy"
-                    ) from None
-                connection = connect(f"{uri}?immutable=1")
+            connection = connect_read_only(directory / CATALOGUE)
             check_format(connection, directory)
             return cls(directory, connection)
 
     def close(self) -> None:
-        """Let go of the catalogue."""
+        """Let go of the files."""
         self._db.close()
+        self._thumbnails.close()
 
     def __enter__(self) -> Self:
         return self
@@ -200,8 +189,9 @@ class Reader:
             have = {
                 name
                 for (name,) in self._db.execute(
-                    "SELECT m.name FROM contents c JOIN vectors v ON v.content_id = c.id"
-                    " JOIN models m ON m.id = v.model_id WHERE c.sha256 = ?",
+                    # In this order, each is found by its key: SQLite by itself may read all vectors.
+                    "SELECT m.name FROM contents c CROSS JOIN models m CROSS JOIN vectors v"
+                    " WHERE c.sha256 = ? AND v.model_id = m.id AND v.content_id = c.id",
                     (sha256,),
                 )
             }
@@ -248,12 +238,12 @@ class Reader:
                 found.setdefault(row, []).append(ImageRef(sha256, self._path(key), width, height, taken))
         return found
 
+    def thumbnail(self, sha256: str) -> bytes | None:
+        """The picture as a small JPEG, where one was made."""
+        return self._thumbnails.get(sha256)
+
     def _vector_path(self, model: ModelEntry) -> Path:
         return self.directory / "vectors" / model.file
-
-
-def connect(uri: str) -> sqlite3.Connection:
-    return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=10)
 
 
 def check_format(connection: sqlite3.Connection, directory: Path) -> None:
@@ -271,11 +261,4 @@ def check_format(connection: sqlite3.Connection, directory: Path) -> None:
 
 def is_own(name: str) -> bool:
     """Whether a file or folder in a collection's directory is part of the collection."""
-    return name.startswith(CATALOGUE) or name in ("vectors", "writer.lock")
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
+    return name.startswith((CATALOGUE, THUMBNAILS)) or name in ("vectors", "writer.lock")

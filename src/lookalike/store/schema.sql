@@ -38,6 +38,7 @@ CREATE TABLE vectors (                       -- which row of the model's file is
     PRIMARY KEY (model_id, content_id)
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX content_of_row ON vectors (model_id, row);
+CREATE INDEX vectors_of_content ON vectors (content_id);
 
 CREATE TABLE dead (                          -- rows whose picture has gone, until the file is written anew
     model_id INTEGER NOT NULL REFERENCES models ON DELETE CASCADE,

@@ -1,16 +1,45 @@
-"""What disks and SQLite say, told as one line with a remedy."""
+"""SQLite files: how they are opened, and what they and the disk say, told as one line with a remedy."""
 
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from lookalike.errors import CollectionBusy, CollectionDamaged, StorageError
 
+Connection = sqlite3.Connection
+
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FORBIDDEN = {errno.EROFS, errno.EACCES, errno.EPERM}
+
+
+def connect(path: Path, options: str = "") -> sqlite3.Connection:
+    """Open a SQLite file, which threads may then share. `options` as in SQLite's URIs."""
+    uri = f"{path.absolute().as_uri()}?{options}"
+    return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=10)
+
+
+def connect_read_only(path: Path) -> sqlite3.Connection:
+    """Open a SQLite file that is there, for reading; never writes. To be called where trouble is told plainly."""
+    try:
+        connection = connect(path, "mode=ro")
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        return connection
+    except sqlite3.OperationalError:
+        # Where it may not write, SQLite cannot make the shared memory of its log, nor need it: an empty log says
+        # that nobody is writing.
+        if os.access(path.parent, os.W_OK):
+            raise
+        if _size(path.with_name(f"{path.name}-wal")):
+            raise StorageError(
+                f"{path.parent}: was not closed properly, and may not be written to: make it writable once,"
+                " or search a copy"
+            ) from None
+        return connect(path, "immutable=1")
 
 
 @contextmanager
@@ -50,3 +79,10 @@ def _full(directory: str) -> StorageError:
 
 def _forbidden(directory: str) -> StorageError:
     return StorageError(f"{directory}: may not be written to: choose another place for the collection with --into DIR")
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

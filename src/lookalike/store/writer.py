@@ -1,7 +1,8 @@
 """Writing a collection.
 
-Order of a commit: vectors are appended and fsynced first, then one SQLite transaction names them. A process
-killed in between leaves bytes that no row names, so the collection is always what the last commit said.
+Order of a commit: thumbnails are put away and vectors appended and fsynced first, then one SQLite transaction names
+them. A process killed in between leaves bytes that no row names, so the collection is always what the last commit
+said.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ import numpy as np
 
 from lookalike.errors import CollectionBusy
 from lookalike.store import vectors as vector_file
-from lookalike.store.reader import CATALOGUE, FORMAT, ModelEntry, Reader, check_format, connect
-from lookalike.store.trouble import told_plainly
-from lookalike.types import ImageFile, ModelCard, Vectors
+from lookalike.store.reader import CATALOGUE, FORMAT, ModelEntry, Reader, check_format
+from lookalike.store.trouble import connect, told_plainly
+from lookalike.types import ImageFile, ModelCard
 
 GRACE_SECONDS = 600
 """How long a file of vectors that is used no more stays: readers may still be about to open it."""
@@ -50,13 +51,14 @@ class Writer(Reader):
                         f"{directory}: another process is indexing into it: wait until it has finished"
                     ) from error
                 _create(directory / CATALOGUE)
-                connection = connect((directory / CATALOGUE).absolute().as_uri())
+                connection = connect(directory / CATALOGUE)
                 store = cls(directory, connection)
                 stack.callback(store.close)
                 connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;")
                 check_format(connection, directory)
                 store._mend()
             yield store
+            store._thumbnails.drop_strangers(directory / CATALOGUE)
 
     def _mend(self) -> None:
         """Leave behind what an interrupted run left: stray files, and models whose vectors have been lost."""
@@ -123,12 +125,15 @@ class Writer(Reader):
     def commit(self, files: Sequence[ImageFile]) -> None:
         """Make a batch durable: all of it, or, if anything goes wrong, none of it."""
         models = {model.name: model for model in self.models()}
-        rows: dict[str, dict[str, Vectors]] = {name: {} for name in models}  # sha256 -> new row
-        for file in files:
-            for name, vector in file.vectors.items():
-                # Two files with the same bytes may have been embedded at the same time: one row is enough.
-                if file.sha256 and file.sha256 not in rows[name] and self.missing(file.sha256, [name]):
-                    rows[name][file.sha256] = vector
+        # Two files with the same bytes may have been embedded at the same time: one row is enough.
+        rows = {
+            name: {file.sha256: file.vectors[name] for file in files if file.sha256 and name in file.vectors}
+            for name in models
+        }
+        for name, block in rows.items():
+            for sha256 in self._having(models[name], block):
+                del block[sha256]
+        self._thumbnails.put({file.sha256: file.thumbnail for file in files if file.sha256 and file.thumbnail})
         with told_plainly(str(self.directory)):
             for name, block in rows.items():
                 if block:
@@ -137,8 +142,15 @@ class Writer(Reader):
                     vector_file.append(self._vector_path(model), model.rows, model.dim, halves)
         with self._transaction():
             before = self._contents_of(file.path for file in files)
-            for file in files:
-                self._put_file(file)
+            self._db.executemany(
+                "INSERT INTO contents (sha256, width, height, taken) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT (sha256) DO NOTHING",
+                [(f.sha256, f.width, f.height, f.taken) for f in files if f.sha256 and f.reason is None],
+            )
+            self._db.executemany(
+                "INSERT OR REPLACE INTO files VALUES (?, ?, ?, (SELECT id FROM contents WHERE sha256 = ?), ?)",
+                [(self._key(f.path), f.size, f.mtime_ns, f.sha256, f.reason) for f in files],
+            )
             for name, block in rows.items():
                 model = models[name]
                 self._db.executemany(
@@ -148,17 +160,14 @@ class Writer(Reader):
                 self._db.execute("UPDATE models SET rows = rows + ? WHERE id = ?", (len(block), model.id))
             self._bury(before)
 
-    def _put_file(self, file: ImageFile) -> None:
-        if file.sha256 and file.reason is None:
-            self._db.execute(
-                "INSERT INTO contents (sha256, width, height, taken) VALUES (?, ?, ?, ?)"
-                " ON CONFLICT (sha256) DO NOTHING",
-                (file.sha256, file.width, file.height, file.taken),
-            )
-        self._db.execute(
-            "INSERT OR REPLACE INTO files VALUES (?, ?, ?, (SELECT id FROM contents WHERE sha256 = ?), ?)",
-            (self._key(file.path), file.size, file.mtime_ns, file.sha256, file.reason),
+    def _having(self, model: ModelEntry, hashes: Iterable[str]) -> list[str]:
+        """Which of these pictures have a vector of the model."""
+        query = (
+            "SELECT c.sha256 FROM json_each(?) CROSS JOIN contents c CROSS JOIN vectors v"
+            " WHERE c.sha256 = value AND v.model_id = ? AND v.content_id = c.id"
         )
+        with self._lock, told_plainly(str(self.directory)):
+            return [sha256 for (sha256,) in self._db.execute(query, (json.dumps(list(hashes)), model.id))]
 
     def forget(self, paths: Iterable[str]) -> None:
         """Drop files, and the pictures that no file shows any more."""
@@ -173,11 +182,18 @@ class Writer(Reader):
 
     def _contents_of(self, paths: Iterable[str]) -> list[int]:
         """The pictures that these files show now."""
-        query = "SELECT content_id FROM files WHERE path = ? AND content_id IS NOT NULL"
-        return [id_ for path in paths for (id_,) in self._db.execute(query, (self._key(path),))]
+        keys = [self._key(path) for path in paths]
+        found: list[int] = []
+        for start in range(0, len(keys), 500):  # no more than any SQLite takes at once
+            some = keys[start : start + 500]
+            query = f"SELECT content_id FROM files WHERE content_id NOTNULL AND path IN ({', '.join('?' * len(some))})"
+            found += [id_ for (id_,) in self._db.execute(query, some)]
+        return found
 
     def _bury(self, contents: Sequence[int]) -> None:
         """Drop those of `contents` that no file shows any more."""
+        if not contents:
+            return
         orphans = "SELECT value FROM json_each(?) WHERE NOT EXISTS (SELECT 1 FROM files WHERE content_id = value)"
         which = (json.dumps(sorted(set(contents))),)
         self._db.execute(f"INSERT INTO dead SELECT model_id, row FROM vectors WHERE content_id IN ({orphans})", which)
@@ -225,7 +241,7 @@ def _create(catalogue: Path) -> None:
     part.unlink(missing_ok=True)
     try:
         schema = resources.files("lookalike.store").joinpath("schema.sql").read_text(encoding="utf-8")
-        with contextlib.closing(connect(part.absolute().as_uri())) as connection:
+        with contextlib.closing(connect(part)) as connection:
             connection.executescript(f"BEGIN; {schema} PRAGMA user_version={FORMAT}; COMMIT;")
         part.replace(catalogue)
         vector_file.sync_folder(catalogue.parent)
