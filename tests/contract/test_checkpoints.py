@@ -45,6 +45,7 @@ FULL: dict[str, Callable[..., Any]] = {
     "resnet50": convnets.ResNet50,
     "inception": inception.InceptionV3,
     "mobilenet": convnets.MobileNetV2,
+    "mobilenet-v3": convnets.MobileNetV3,
 }
 MEAN, STD = ((np.reshape(three, (3, 1, 1))) for three in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
 
@@ -134,7 +135,7 @@ def own_megabytes() -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) // 1024
 
 
-@pytest.mark.parametrize("name", ["vgg16", "resnet50", "inception", "mobilenet", "sscd"])
+@pytest.mark.parametrize("name", ["vgg16", "resnet50", "inception", "mobilenet", "mobilenet-v3", "sscd"])
 def test_the_contract_is_held(name: str, reference: Path) -> None:
     assert check(load(name, reference / f"{name}.pth")) == []
 
@@ -144,7 +145,13 @@ def test_the_contract_is_held(name: str, reference: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "count"),
-    [("vgg16", 138_357_544), ("resnet50", 25_557_032), ("inception", 23_834_568), ("mobilenet", 3_504_872)],
+    [
+        ("vgg16", 138_357_544),
+        ("resnet50", 25_557_032),
+        ("inception", 23_834_568),
+        ("mobilenet", 3_504_872),
+        ("mobilenet-v3", 5_483_032),
+    ],
 )
 def test_as_many_parameters_as_published(name: str, count: int) -> None:
     """Inception's 27,161,264 are with the auxiliary classifier."""

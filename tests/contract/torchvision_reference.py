@@ -43,6 +43,11 @@ def main() -> None:
     mobilenet.classifier = nn.Identity()
     run("mobilenet", mobilenet, models.MobileNet_V2_Weights.IMAGENET1K_V1.transforms())
 
+    mobilenet = randomised(models.mobilenet_v3_large())
+    save("mobilenet-v3", mobilenet.state_dict())
+    mobilenet.classifier = nn.Identity()
+    run("mobilenet-v3", mobilenet, models.MobileNet_V3_Large_Weights.IMAGENET1K_V1.transforms())
+
     inception = randomised(models.inception_v3(transform_input=True, init_weights=False))
     save("inception", inception.state_dict())
     inception.fc = nn.Identity()

@@ -1,4 +1,4 @@
-"""ResNet-50, VGG16 and MobileNetV2, written from their papers, with the tensor names of torchvision's checkpoints.
+"""ResNet-50, VGG16 and both MobileNets, written from their papers, with the tensor names of torchvision's checkpoints.
 
 Every network takes (n, 3, height, width) and gives (n, dim). Without a `head` it stops before the last layer, at
 the features that pictures are compared by.
@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d, max_pool2d, relu
+from torch.nn.functional import adaptive_avg_pool2d, hardsigmoid, max_pool2d, relu
 
 from lookalike.models.backbones.inception import InceptionV3
 
@@ -154,12 +154,102 @@ def _conv_bn_relu6(inputs: int, outputs: int, kernel: int, stride: int = 1, grou
     return nn.Sequential(conv, nn.BatchNorm2d(outputs), nn.ReLU6(inplace=True))
 
 
+class SqueezeExcitation(nn.Module):
+    """Each channel by a weight from 0 to 1, which two layers read off the means of all channels."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        squeezed = _in_eights(channels / 4)
+        self.fc1 = nn.Conv2d(channels, squeezed, 1)
+        self.fc2 = nn.Conv2d(squeezed, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * hardsigmoid(self.fc2(relu(self.fc1(x.mean((2, 3), keepdim=True)))))
+
+
+class Bneck(nn.Module):
+    """MobileNetV2's inverted residual with other kernels and activations and, where it `excites`, channel weights."""
+
+    def __init__(
+        self, inputs: int, hidden: int, outputs: int, kernel: int, stride: int, *, excites: bool, hard: bool
+    ) -> None:
+        super().__init__()
+        self.adds = stride == 1 and inputs == outputs
+        self.block = nn.Sequential(
+            *([_conv_bn_act(inputs, hidden, 1, hard=hard)] if hidden != inputs else []),
+            _conv_bn_act(hidden, hidden, kernel, stride, groups=hidden, hard=hard),
+            *([SqueezeExcitation(hidden)] if excites else []),
+            _conv_bn_act(hidden, outputs, 1)[:2],
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.block(x)
+        return x + y if self.adds else y
+
+
+class MobileNetV3(nn.Module):
+    """Howard et al., "Searching for MobileNetV3" (ICCV 2019), the large one: 960 features, or `head` outputs.
+
+    The features are the means of the last convolution's channels, as torchvision's network gives them once its
+    classifier is taken off. The layer of 1280 behind them is the classifier's first, made for ImageNet's classes.
+    """
+
+    BLOCKS = (  # kernel, hidden, outputs, channel weights, hard swish, stride: the paper's table 1
+        (3, 16, 16, False, False, 1),
+        (3, 64, 24, False, False, 2),
+        (3, 72, 24, False, False, 1),
+        (5, 72, 40, True, False, 2),
+        (5, 120, 40, True, False, 1),
+        (5, 120, 40, True, False, 1),
+        (3, 240, 80, False, True, 2),
+        (3, 200, 80, False, True, 1),
+        (3, 184, 80, False, True, 1),
+        (3, 184, 80, False, True, 1),
+        (3, 480, 112, True, True, 1),
+        (3, 672, 112, True, True, 1),
+        (5, 672, 160, True, True, 2),
+        (5, 960, 160, True, True, 1),
+        (5, 960, 160, True, True, 1),
+    )
+
+    def __init__(self, head: int | None = None) -> None:
+        super().__init__()
+        features: list[nn.Module] = [_conv_bn_act(3, 16, 3, stride=2, hard=True)]
+        inputs = 16
+        for kernel, hidden, outputs, excites, hard, stride in self.BLOCKS:
+            features.append(Bneck(inputs, hidden, outputs, kernel, stride, excites=excites, hard=hard))
+            inputs = outputs
+        self.features = nn.Sequential(*features, _conv_bn_act(inputs, 960, 1, hard=True))
+        self.classifier: nn.Module = nn.Identity()
+        if head:
+            self.classifier = nn.Sequential(nn.Linear(960, 1280), nn.Hardswish(), nn.Dropout(), nn.Linear(1280, head))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.classifier(self.features(x).mean((2, 3)))
+        return y
+
+
+def _conv_bn_act(
+    inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, *, hard: bool = False
+) -> nn.Sequential:
+    conv = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, groups=groups, bias=False)
+    activation = nn.Hardswish(inplace=True) if hard else nn.ReLU(inplace=True)
+    return nn.Sequential(conv, nn.BatchNorm2d(outputs, eps=0.001), activation)
+
+
+def _in_eights(channels: float) -> int:
+    """The nearest multiple of 8, but never less than nine tenths."""
+    nearest = max(8, int(channels + 4) // 8 * 8)
+    return nearest if nearest >= 0.9 * channels else nearest + 8
+
+
 NETWORKS: dict[tuple[str, str], Callable[[], nn.Module]] = {
     ("ResNet-50", "features"): ResNet50,
     ("ResNet-50", "descriptor"): lambda: ResNet50(head=512, gem_power=3),
     ("VGG16", "features"): VGG16,
     ("VGG16", "logits"): lambda: VGG16(head=1000),
     ("MobileNetV2", "features"): MobileNetV2,
+    ("MobileNetV3", "features"): MobileNetV3,
     ("Inception-v3", "features"): InceptionV3,
 }
 """By `options["architecture"]` and `options["output"]`."""
