@@ -22,7 +22,7 @@ _operators = torch.library.Library("torchvision", "DEF")
 for _name in ("nms", "qnms"):
     _operators.define(f"{_name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
-from torchvision import models, transforms  # noqa: E402
+from torchvision import models, ops, transforms  # noqa: E402
 
 OUT = Path(sys.argv[1])
 PHOTOS = [Image.open(path).convert("RGB") for path in sorted((OUT / "photos").glob("*.png"))]
@@ -86,6 +86,10 @@ def randomised(network: nn.Module) -> nn.Module:
             nn.init.normal_(module.bias, std=0.2)
         elif isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight)  # some defaults of torchvision fade out over many layers
+    for module in network.modules():
+        if isinstance(module, ops.SqueezeExcitation):  # gates that swing from 0 to 1 make much of the last digit
+            module.fc1.weight.data *= 0.1
+            module.fc2.weight.data *= 0.1
     return network.eval()
 
 
