@@ -14,12 +14,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import lookalike
 from lookalike import images
 from lookalike.errors import ModelUnavailable
 from lookalike.models import compiled, compiling, registry, tuning
-from lookalike.models.backbones import huggingface
+from lookalike.models.backbones import huggingface, onnx
 from lookalike.models.backbones.compiled import CompiledBackbone, CompiledWordsBackbone
-from lookalike.types import ModelCard, Picture, TextBackbone
+from lookalike.types import InputSpec, ModelCard, Picture, TextBackbone
+from tests.conftest import COMMAND, run_command
 from tests.contract.test_huggingface import CASES, ROWS, Case, _card, _silence, folders, sights
 
 __all__ = ["_silence", "folders", "sights"]  # fixtures
@@ -210,3 +212,61 @@ def test_tuning_is_remembered_for_this_machine_and_another_network_is_tried_anew
 
 def test_rows_are_those_of_the_catalogue() -> None:
     assert {case.row for case in ONE_A_FAMILY} <= set(ROWS)
+
+
+@pytest.fixture
+def vit_tiny(shared: Path) -> None:
+    """A really pretrained network, registered as a user would."""
+    half = (0.5, 0.5, 0.5)
+    spec = InputSpec((224, 224), "crop", resize=256, mean=half, std=half)
+    file = shared / "models" / "vit_tiny_patch16_224.onnx"
+    registry.save_card(onnx.describe(str(file), name="vit-tiny", spec=spec))
+
+
+def test_eight_bits_end_to_end(vit_tiny: None, photos: Path, tmp_path: Path) -> None:
+    done = run_command(
+        COMMAND, "models", "compile", "vit-tiny", "--precision", "int8", "--photos", str(photos), "--json"
+    )
+    (facts,) = json.loads(done.out)
+    assert facts["name"] == "vit-tiny@int8"
+    assert facts["cosine_least"] >= 0.995
+    assert facts["photos"] == 9
+    assert 0.5 < facts["overlap"] <= 1
+    into = tmp_path / "c"
+    names = ["--model", "vit-tiny", "--model", "vit-tiny@int8"]
+    assert run_command(COMMAND, "index", str(photos), "--into", str(into), *names).code == 0
+    collection = lookalike.open(into)
+    _, exact = collection.vectors("vit-tiny")
+    _, eight = collection.vectors("vit-tiny@int8")
+    cosines = (np.asarray(exact, dtype=np.float32) * np.asarray(eight, dtype=np.float32)).sum(axis=1)
+    assert cosines.min() >= 0.995
+    assert cosines.max() < 0.99999, "these are the same vectors"
+    assert "compiled (int8)" in run_command(COMMAND, "models", "vit-tiny@int8").out
+    again = run_command(COMMAND, "models", "compile", "vit-tiny", "--precision", "int8")
+    assert "was compiled before" in again.out
+
+
+def test_eight_bit_vectors_do_not_depend_on_what_else_is_in_the_batch(vit_tiny: None, pictures: list[Picture]) -> None:
+    backbone = registry.load(registry.card("vit-tiny@int8"))
+    together = backbone.embed(pictures)
+    assert isinstance(backbone, CompiledBackbone)
+    backbone.tune(workers=2)
+    np.testing.assert_array_equal(backbone.embed(pictures[::-1])[::-1], together)
+    np.testing.assert_array_equal(np.concatenate([backbone.embed([p]) for p in pictures]), together)
+
+
+def test_a_network_of_convolutions_is_not_taken_in_eight_bits(shared: Path) -> None:
+    spec = InputSpec((224, 224), "crop", resize=256, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+    file = shared / "models" / "squeezenet1_1.onnx"
+    registry.save_card(onnx.describe(str(file), name="squeezenet", spec=spec))
+    done = run_command(COMMAND, "models", "compile", "squeezenet", "--precision", "int8")
+    assert done.code == 2
+    assert "model 'squeezenet@int8': 8 bits do not pay" in done.err
+    assert len(done.err.splitlines()) == 2, "one line on what is going on, one on what is wrong"
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_what_is_no_network_has_nothing_to_compile(precision: str) -> None:
+    done = run_command(COMMAND, "models", "compile", "color", "--precision", precision)
+    assert done.code == 2
+    assert "has nothing to compile: only networks have" in done.err

@@ -44,7 +44,7 @@ def compile_(names: tuple[str, ...], precision: str, photos: str | None, as_json
         found = None if paths else compiling.ready(card)
         fresh = found is None
         if found is None:
-            note(f"{card.name}: compiling ...")
+            note(f"{card.name}: compiling, which takes some seconds ...")
             found = registry.compile_now(card, photos=paths)
         told.append({"name": card.name, "path": str(found.folder), "fresh": fresh, **found.record})
         if not as_json:

@@ -18,7 +18,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from lookalike import images
-from lookalike.errors import LookalikeError, ModelUnavailable, UnreadableImage
+from lookalike.errors import LookalikeError, ModelUnavailable, UnreadableImage, UsageError
 from lookalike.models import compiled
 from lookalike.models.compiled import INT8, PICTURES, Compiled, precision
 from lookalike.models.drawn import drawn
@@ -125,8 +125,11 @@ def compile_network(card: ModelCard, original: Backbone, photos: Sequence[str] =
 def _made(card: ModelCard, original: Backbone, folder: Path) -> None:
     if precision(card) == INT8:
         base = _folder_of(original)
-        onnx_graphs = importlib.import_module("lookalike.models.backbones.onnx_graphs")
-        onnx_graphs.quantise(base / PICTURES, folder / PICTURES, drawn(card.input.size))
+        quantising = importlib.import_module("lookalike.models.backbones.quantising")
+        try:
+            quantising.quantise(base / PICTURES, folder / PICTURES, drawn(card.input.size))
+        except UsageError as error:
+            raise ModelUnavailable(f"model {card.name!r}: {str(error).removeprefix(f'{base / PICTURES}: ')}") from error
         for name in (compiled.WORDS, f"{compiled.WORDS}.data", compiled.TOKENIZER):
             if (base / name).exists():
                 _linked(base / name, folder / name)
@@ -154,10 +157,11 @@ def _linked(source: Path, target: Path) -> None:
 def _measured(card: ModelCard, original: Backbone, made: Compiled, photos: Sequence[str]) -> dict[str, Any]:
     """Deviation from the original, overlap of the neighbours, and speed. Raises ModelUnavailable beyond the limit."""
     from lookalike.models.backbones.compiled import CompiledBackbone
+    from lookalike.models.backbones.onnx import OnnxBackbone
 
     backbone = CompiledBackbone(card, made)
     for each in (backbone, original):
-        if isinstance(each, CompiledBackbone):
+        if isinstance(each, OnnxBackbone):
             each.tune(workers=1, batch=1)
     shown, taken = _sample(card, original, photos)
     wanted, wanted_seconds = _one_by_one(original, shown)

@@ -20,9 +20,10 @@ class CompiledBackbone(OnnxBackbone):
     """The network that sees."""
 
     def __init__(self, card: ModelCard, compiled: Compiled) -> None:
+        eight = precision(card) == INT8
         # The scales of 8-bit numbers are those of a batch: alone, a picture's vector is its own.
-        alone = precision(card) == INT8 or card.options.get("batch") == "1"
-        super().__init__(card, str(compiled.folder / PICTURES), output="vectors", one_by_one=alone)
+        alone = eight or card.options.get("batch") == "1"
+        super().__init__(card, str(compiled.folder / PICTURES), output="vectors", one_by_one=alone, packed=eight)
 
 
 class CompiledWordsBackbone(CompiledBackbone):

@@ -107,7 +107,9 @@ class _Blip2(torch.nn.Module):
         seen = self.vision(pixel_values=x).last_hidden_state
         mask = torch.ones(seen.shape[:-1], dtype=torch.long, device=seen.device)
         asked = self.qformer(
-            query_embeds=self.queries.expand(x.shape[0], -1, -1), encoder_hidden_states=seen, encoder_attention_mask=mask
+            query_embeds=self.queries.expand(x.shape[0], -1, -1),
+            encoder_hidden_states=seen,
+            encoder_attention_mask=mask,
         )
         first: torch.Tensor = asked.last_hidden_state[:, 0]
         return first

@@ -29,15 +29,18 @@ class OnnxBackbone:
 
     The input is NCHW or NHWC of normalised floats, or NHWC of the pixels themselves where it is uint8: then the
     normalisation is part of the graph. An output of (n, dim) is taken as it is, (n, dim, h, w) is averaged over
-    space, (n, tokens, dim) over tokens. With `one_by_one` pictures go through singly, whatever `batch` is.
+    space, (n, tokens, dim) over tokens. With `one_by_one` pictures go through singly, whatever `batch` is. `packed`
+    is for networks in 8 bits: what another order of sums does to the last bit of a float, rounding makes large there.
     """
 
-    def __init__(self, card: ModelCard, path: str, *, output: str, one_by_one: bool = False) -> None:
+    def __init__(
+        self, card: ModelCard, path: str, *, output: str, one_by_one: bool = False, packed: bool = False
+    ) -> None:
         self.card = card
         self.batch = 1 if one_by_one else 4
         self._path, self._output, self._one_by_one = path, output, one_by_one
         # A file that is merely mapped is open at once, which suits a search; `tune` packs it for many pictures.
-        self._session = open_session(path, threads=usable_cores(), packed=False)
+        self._session = open_session(path, threads=usable_cores(), packed=packed)
         self._turn: AbstractContextManager[object] = nullcontext()
         self._tuning, self._tuned_for = threading.Lock(), (0, 0)
         self._input = self._session.get_inputs()[0]
