@@ -13,6 +13,7 @@ import errno
 import importlib
 import io
 import os
+import re
 import stat
 import sys
 import threading
@@ -28,7 +29,7 @@ from PIL import ExifTags, Image
 
 from lookalike.errors import UnreadableImage
 from lookalike.formats import HEAD, Format, PathLike, format_of, has_image_magic, is_image_name, jxl_size, plugin_of
-from lookalike.types import Picture, Pixels
+from lookalike.types import Picture
 
 ImageLike: TypeAlias = str | os.PathLike[str] | bytes | npt.NDArray[Any] | Image.Image | Picture
 
@@ -45,6 +46,8 @@ _OS_REASONS = {
     errno.EISDIR: "a folder, not a file",
     errno.ENXIO: "not a regular file",
 }
+
+_SCAN = re.compile(rb"\xff\xda\0")  # counts them twice as fast as bytes.count
 
 _TURNS = dict(zip(range(2, 9), (
     Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180, Image.Transpose.FLIP_TOP_BOTTOM,
@@ -110,14 +113,14 @@ def read_scales(data: bytes, sides: Collection[int | None], *, name: str | None 
     """`read` for several sides at once: decoded once, where the smallest of them already gives all pixels."""
     found: dict[int | None, Picture] = {}
     for side in sorted(sides, key=lambda side: side or sys.maxsize):
-        whole = next((p for p in found.values() if p.pixels.shape[:2] == (p.height, p.width)), None)
+        whole = next((p for p in found.values() if p.size == (p.width, p.height)), None)
         found[side] = whole or read(data, side=side, name=name)
     return found
 
 
 def thumbnail(source: ImageLike, side: int = 320) -> bytes:
     """The picture within `side` x `side` pixels as WebP, for reports. Raises UnreadableImage."""
-    image = Image.fromarray(read(source, side=side).pixels)
+    image = read(source, side=side).image.copy()
     image.thumbnail((side, side), Image.Resampling.LANCZOS)
     importlib.import_module("PIL.WebPImagePlugin")  # or Pillow would load all of its plug-ins to find this one
     out = io.BytesIO()
@@ -215,10 +218,12 @@ def _decode(data: bytes, side: int | None, name: str | None) -> Picture:
         image = _header(row, data)
         full = image.size
         if side and row.name == "JPEG":
-            image.draft(None, (side, side))
+            # A reduced picture's last pixel lies partly beyond the edge. Once it is turned, that may be the first.
+            if not any(length % 8 for length in full) or _exif(image)[0] not in _TURNS:
+                image.draft(None, (side, side))
         elif side and row.name == "JPEG 2000":
             image = _reduced(row, data, side)
-        return _picture(image, full if image.size != full else None)
+        return _picture(image, full if image.size != full else None, ours=row.name == "JPEG")
 
 
 def _header(row: Format, data: bytes) -> Image.Image:
@@ -229,7 +234,7 @@ def _header(row: Format, data: bytes) -> Image.Image:
     image = cast(Image.Image, plugin(io.BytesIO(data)))
     _check_size(image.size)
     # Each scan of a JPEG costs a pass over all of its pixels, and may be twenty bytes long.
-    scans = data.count(b"\xff\xda\0") if row.name == "JPEG" else 1
+    scans = len(_SCAN.findall(data)) if row.name == "JPEG" else 1
     if scans * image.width * image.height > 20 * MAX_PIXELS:
         raise UnreadableImage(f"{scans} scans of {image.width} x {image.height} pixels are too many")
     return image
@@ -250,8 +255,12 @@ def _reduced(row: Format, data: bytes, side: int) -> Image.Image:
     return image
 
 
-def _picture(image: Image.Image, full: tuple[int, int] | None = None) -> Picture:
-    """`full` is the size of the file, where the pixels are about to be decoded smaller."""
+def _picture(image: Image.Image, full: tuple[int, int] | None = None, *, ours: bool = False) -> Picture:
+    """`full` is the size of the file, where the pixels are about to be decoded smaller.
+
+    An image that is `ours` becomes the picture; of any other, which others may change, or which holds on to its
+    file, the picture is a copy. (To touch fresh memory for it takes as long as to decode a small JPEG.)
+    """
     image.load()
     # Only now is the size certain: TIFF turns itself while loading, and ICO and HEIC correct their headers.
     width, height = full or image.size
@@ -262,7 +271,9 @@ def _picture(image: Image.Image, full: tuple[int, int] | None = None) -> Picture
         rgb = rgb.transpose(_TURNS[orientation])
         if orientation >= 5:
             width, height = height, width
-    return Picture(np.asarray(rgb), width, height, image.format or "image", taken)
+    elif rgb is image and not ours:
+        rgb = image.copy()
+    return Picture(rgb, width, height, image.format or "image", taken)
 
 
 def _exif(image: Image.Image) -> tuple[int, str | None]:
@@ -280,6 +291,8 @@ def _exif(image: Image.Image) -> tuple[int, str | None]:
 
 
 def _date(value: object) -> str | None:
+    if value is None:  # most files: to parse it would take longer than to decode a small picture's header
+        return None
     with suppress(ValueError):  # such as 0000:00:00, of a camera whose clock was never set
         return datetime.strptime(str(value)[:19], "%Y:%m:%d %H:%M:%S").isoformat()
     return None
@@ -331,5 +344,4 @@ def _from_array(values: npt.NDArray[Any]) -> Picture:
     elif values.dtype != np.uint8:
         raise UnreadableImage(f"an array of {values.dtype}: it must be uint8, uint16, bool or float")
     # Pillow keeps a copy of its own: the caller may go on to write into the array.
-    pixels: Pixels = np.asarray(_rgb(Image.fromarray(np.ascontiguousarray(values))))
-    return Picture(pixels, width, height, "array")
+    return Picture(_rgb(Image.fromarray(np.ascontiguousarray(values))), width, height, "array")

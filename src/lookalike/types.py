@@ -6,10 +6,13 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, Protocol, TypeAlias, overload, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast, overload, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 """(height, width, 3) RGB, 0 to 255, upright."""
@@ -28,15 +31,43 @@ Resample = Literal["nearest", "box", "bilinear", "bicubic", "lanczos"]
 class Picture:
     """A decoded image.
 
-    `pixels` may be smaller than the file's own `width` x `height` (upright), where the codec could decode at
-    a reduced scale and nobody needed more. `taken` is the EXIF date as "YYYY-MM-DDTHH:MM:SS", or None.
+    It may be smaller than the file's own `width` x `height` (upright), where the codec could decode at a
+    reduced scale and nobody needed more. `taken` is the EXIF date as "YYYY-MM-DDTHH:MM:SS", or None.
+
+    `raster` is what it was made of, an RGB image of Pillow's or an array; `image` and `pixels` are the same
+    picture as the one and as the other. Threads share them: they are not to be written into.
     """
 
-    pixels: Pixels
+    raster: Image.Image | Pixels
     width: int
     height: int
     format: str
     taken: str | None = None
+    _pixels: Pixels | None = field(default=None, init=False, repr=False)
+
+    @property
+    def image(self) -> Image.Image:
+        """RGB, as Pillow has it."""
+        if not isinstance(self.raster, np.ndarray):
+            return self.raster
+        from PIL import Image
+
+        return Image.fromarray(self.raster)
+
+    @property
+    def pixels(self) -> Pixels:
+        """(height, width, 3) uint8."""
+        if self._pixels is None:  # two threads may both make it: they make the same
+            object.__setattr__(self, "_pixels", np.asarray(self.raster))
+        return cast(Pixels, self._pixels)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the pixels, in no time."""
+        if not isinstance(self.raster, np.ndarray):
+            return self.raster.size
+        height, width = self.raster.shape[:2]
+        return width, height
 
 
 @dataclass(frozen=True, slots=True)

@@ -607,3 +607,36 @@ def test_many_threads_at_once() -> None:
             with pytest.raises(UserWarning, match="ours"):
                 warnings.warn("ours", stacklevel=1)
         assert all(results)
+
+
+def test_a_picture_is_no_view_of_the_callers_image() -> None:
+    image = gradient()
+    picture = read(image)
+    before = np.array(picture.pixels)
+    image.paste((1, 2, 3), (0, 0, *image.size))
+    np.testing.assert_array_equal(picture.pixels, before)
+    np.testing.assert_array_equal(np.asarray(picture.image), before)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_image_and_pixels_are_the_same_picture(kind: str) -> None:
+    picture = read(encoded(gradient(), kind))
+    assert picture.size == picture.image.size == (64, 48)
+    np.testing.assert_array_equal(picture.pixels, np.asarray(picture.image))
+    assert picture.pixels is picture.pixels
+    again = read(picture.pixels)
+    assert again.size == (64, 48)
+    np.testing.assert_array_equal(Picture(picture.pixels, 64, 48, "array").image, again.image)
+
+
+def test_threads_that_ask_for_the_pixels_at_once_agree() -> None:
+    picture = read(encoded(gradient(1200, 800), "JPEG"))
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: picture.pixels, range(8)))
+    for pixels in found:
+        np.testing.assert_array_equal(pixels, found[0])
+
+
+def test_a_jpeg_does_not_keep_its_file() -> None:
+    data = bytearray(encoded(gradient(), "JPEG"))
+    assert getattr(read(bytes(data)).image, "fp", None) is None

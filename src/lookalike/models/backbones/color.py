@@ -47,11 +47,12 @@ def histogram(pixels: Pixels) -> npt.NDArray[np.float32]:
     """
     hsv = cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV_FULL).reshape(-1, 3)
     hue, value = hsv[:, 0], hsv[:, 2]
-    chroma = value - pixels.min(axis=2).ravel()
+    red, green, blue = pixels.reshape(-1, 3).T
+    chroma = value - np.minimum(np.minimum(red, green), blue)
     of_chroma, of_value = _CHROMA[chroma], _VALUE[value]
     tone = (of_chroma[:, 1:, None] * of_value[:, None, :]).reshape(len(hsv), -1)
-    # einsum, not @: BLAS would start its own threads for so little, and wait for them on a busy machine.
-    coloured = np.einsum("ph,pt->ht", _HUE[hue], tone)
+    # OpenCV, not @: BLAS would start its own threads for so little, and wait for them on a busy machine.
+    coloured = np.asarray(cv2.gemm(_HUE[hue], tone, 1, _NOTHING, 0, flags=cv2.GEMM_1_T))
     grey = of_chroma[:, 0] @ _GREY[value]
     shares = np.concatenate([coloured.ravel(), grey])
     return np.asarray(shares / np.float32(len(hsv)), dtype=np.float32)
@@ -74,4 +75,5 @@ def _circular(bins: int) -> Table:
 _HUE = _circular(HUES)
 _CHROMA = _soft([2, 12, 40, 110])  # the first one is grey; most of what cameras see has little chroma
 _VALUE = _soft((np.arange(VALUES) + 0.5) * 256 / VALUES)
+_NOTHING = np.empty((0, 0), dtype=np.float32)  # OpenCV's product adds a third matrix
 _GREY = _soft((np.arange(GREYS) + 0.5) * 256 / GREYS)

@@ -9,15 +9,14 @@ Both give the bits of the `imagehash` package, as long as the picture was decode
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
-from lookalike.models.preprocess import fit
-from lookalike.types import InputSpec, ModelCard, Picture, Vectors
+from lookalike.models.preprocess import fit_grey
+from lookalike.types import ModelCard, Picture, Vectors
 
 Bits: TypeAlias = npt.NDArray[np.bool_]
 Grey: TypeAlias = npt.NDArray[np.float64]
@@ -31,7 +30,7 @@ class Hash:
     bits: Callable[[Grey], Bits]
 
     def embed(self, pictures: Sequence[Picture]) -> Vectors:
-        rows = [self.bits(_grey(picture, self.card.input)).ravel() for picture in pictures]
+        rows = [self.bits(fit_grey(picture, self.card.input).astype(np.float64)).ravel() for picture in pictures]
         bits = np.array(rows, dtype=np.bool_).reshape(len(rows), self.card.dim)
         return np.where(bits, 1, -1).astype(np.float32) / np.float32(np.sqrt(self.card.dim))
 
@@ -62,10 +61,3 @@ def _cosines(keep: int, size: int) -> Grey:
 
 
 _DCT = _cosines(8, 32)
-
-
-def _grey(picture: Picture, spec: InputSpec) -> Grey:
-    # Grey first, then small: the other order rounds differently, and the bits would no longer be those of
-    # other programs.
-    grey = np.asarray(Image.fromarray(picture.pixels).convert("L").convert("RGB"))
-    return fit(replace(picture, pixels=grey), spec)[:, :, 0].astype(np.float64)
