@@ -81,7 +81,7 @@ def embed_files(
     Raises ModelUnavailable where a model cannot be loaded, or fails on picture after picture.
     """
     workers = workers or default_workers()
-    taken = max(BATCH, batch or 0)
+    taken = min(max(BATCH, batch or 0), max(1, -(-len(files) // workers)))  # a few files are shared out, too
     work = _Work(cards, wanted, measure, thumbnails)
     waiting: deque[Future[list[ImageFile]]] = deque()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="embed")
@@ -143,11 +143,16 @@ def _decode(result: ImageFile, work: _Work, queues: Mapping[str, Queue]) -> int:
     pictures = images.read_scales(data, sides, name=result.path)
     for card in wanting:
         queues[card.name].append((result, pictures[card.input.read_side]))
-    smallest = min(pictures.values(), key=lambda picture: picture.pixels.size)
+    smallest = min(pictures.values(), key=_pixels)
     result.width, result.height, result.taken = smallest.width, smallest.height, smallest.taken
     if work.thumbnails:
         result.thumbnail = small_jpeg(smallest)
-    return sum({id(picture): picture.pixels.nbytes for picture in pictures.values()}.values())
+    return sum({id(picture): 3 * _pixels(picture) for picture in pictures.values()}.values())
+
+
+def _pixels(picture: Picture) -> int:
+    width, height = picture.size
+    return width * height
 
 
 def _embed_queues(cards: Sequence[ModelCard], queues: Mapping[str, Queue]) -> None:

@@ -322,6 +322,14 @@ def test_a_small_jpeg_keeps_the_shape_and_the_colours(size: tuple[int, int], exp
         assert abs(np.asarray(small, dtype=int) - [200, 100, 40]).max() < 4
 
 
+def test_a_small_jpeg_is_a_picture_and_nothing_else() -> None:
+    image = Image.new("RGB", (20, 20), "red")
+    image.info["comment"] = b"secret" * 12000  # longer than a JPEG could hold
+    data = small_jpeg(Picture(image, 20, 20, "GIF"))
+    assert b"secret" not in data
+    assert len(data) < 2000
+
+
 def test_forgetting_does_not_read_every_vector(tmp_path: Path) -> None:
     fill(tmp_path, 1)
     db = sqlite3.connect(tmp_path / CATALOGUE)

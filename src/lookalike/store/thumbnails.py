@@ -32,14 +32,14 @@ CREATE TABLE IF NOT EXISTS thumbnails (sha256 TEXT PRIMARY KEY, jpeg BLOB NOT NU
 
 def small_jpeg(picture: Picture) -> bytes:
     """The picture within SIDE x SIDE pixels, as JPEG; a smaller one keeps its size."""
-    image = Image.fromarray(picture.pixels)
+    image = picture.image
     longest = max(image.size)
     if longest > SIDE:
         width, height = (max(1, round(side * SIDE / longest)) for side in image.size)
         # Blocks of whole pixels are averaged first: the filter alone, on all of them, takes twice as long.
         image = image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=1.0)
     out = io.BytesIO()
-    image.save(out, "JPEG", quality=QUALITY)
+    image.save(out, "JPEG", quality=QUALITY, comment=b"")  # Pillow would copy the one of the file, however long
     return out.getvalue()
 
 
