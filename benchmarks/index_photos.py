@@ -21,10 +21,10 @@ from typing import Any
 
 import lookalike
 import record
-from lookalike.embedding import default_workers
 from lookalike.errors import LookalikeError
 from lookalike.models import registry
 from lookalike.models.backbones import onnx
+from lookalike.models.tuning import usable_cores
 from lookalike.scan import scan
 from lookalike.types import InputSpec
 
@@ -78,7 +78,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--photos", type=Path, default=record.SHARED / "data" / "photos" / "images")
     parser.add_argument("--models", help=f"[{','.join((*OURS, *NETWORKS))}]")
     parser.add_argument("--networks", type=Path, default=record.SHARED / "models", help="where the ONNX files are")
-    parser.add_argument("--workers", type=int, default=default_workers())
+    parser.add_argument("--workers", type=int, default=usable_cores())
     parser.add_argument("--out", type=Path, help="the JSON [benchmarks/results/index_photos.json]")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     options = parser.parse_args()

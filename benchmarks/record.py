@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from lookalike.embedding import default_workers
+from lookalike.models.tuning import usable_cores
 
 HERE = Path(__file__).resolve().parent
 SHARED = Path(os.environ.get("LOOKALIKE_SHARED", HERE.parent.parent / "shared"))
@@ -30,15 +30,20 @@ def in_child(script: str, task: dict[str, Any], **environment: str) -> dict[str,
     return answer
 
 
-def write(script: str, out: Path | None, seed: int | None, results: dict[str, Any]) -> Path:
-    """Write the results, with all that it takes to read them right or to repeat them, as JSON."""
+def write(
+    script: str, out: Path | None, seed: int | None, results: dict[str, Any], packages: tuple[str, ...] = ()
+) -> Path:
+    """Write the results, with all that it takes to read them right or to repeat them, as JSON.
+
+    `packages` are those whose versions matter beside our own dependencies.
+    """
     path = out or HERE / "results" / f"{Path(script).stem}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     record = {
-        "command": shlex.join(["python", f"benchmarks/{Path(script).name}", *sys.argv[1:]]),
+        "command": shlex.join(["python", f"benchmarks/{Path(script).resolve().relative_to(HERE)}", *sys.argv[1:]]),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(),
-        "versions": {"python": platform.python_version(), **_versions()},
+        "versions": {"python": platform.python_version(), **_versions(PACKAGES + packages)},
         "seed": seed,
         **results,
     }
@@ -51,7 +56,7 @@ def machine() -> dict[str, Any]:
     """The processor, how many cores we may use, the memory, and how busy they are with other things."""
     return {
         "cpu": _line_of("/proc/cpuinfo", "model name") or platform.processor() or platform.machine(),
-        "cores": default_workers(),
+        "cores": usable_cores(),
         "memory": _line_of("/proc/meminfo", "MemTotal"),
         "system": f"{platform.system()} {platform.release()}",
         "load_before": [round(load, 2) for load in LOAD],
@@ -87,9 +92,9 @@ def _line_of(file: str, key: str) -> str | None:
         return None
 
 
-def _versions() -> dict[str, str]:
+def _versions(packages: tuple[str, ...]) -> dict[str, str]:
     found = {}
-    for name in PACKAGES:
+    for name in packages:
         try:
             found[name] = version(name)
         except PackageNotFoundError:

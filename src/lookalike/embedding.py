@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,6 +13,7 @@ import numpy as np
 from lookalike import images
 from lookalike.errors import ModelUnavailable, UnreadableImage
 from lookalike.models import registry
+from lookalike.models.tuning import usable_cores
 from lookalike.store import small_jpeg
 from lookalike.types import Backbone, ImageFile, ModelCard, Picture, Tunable, Vectors
 
@@ -39,24 +39,23 @@ Wanted = Callable[[str], Sequence[str]]
 """Content hash -> the names of the models whose vectors are wanted."""
 
 
-def default_workers() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def prepare(
     files: Sequence[ImageFile], cards: Sequence[ModelCard], *, workers: int | None = None, batch: int | None = None
-) -> None:
+) -> int:
     """Load the models that are to embed `files`, and set how many pictures go through each at a time.
 
     That is `batch`, or what is best on this machine where the files are so many that finding it out is worth it.
-    Raises ModelUnavailable.
+    Returns how many files a worker should take at a time for that. Raises ModelUnavailable.
     """
+    taken = BATCH
     photos = [file.path for file in files[:: max(1, len(files) // CHECKED_PHOTOS)]][:CHECKED_PHOTOS]
     for card in cards:
         backbone = registry.load(card, photos=photos)
         if isinstance(backbone, Tunable) and (batch or len(files) >= WORTH_TUNING):
-            backbone.tune(workers or default_workers(), batch)
+            backbone.tune(workers or usable_cores(), batch)
+        if isinstance(backbone, Tunable):
+            taken = max(taken, backbone.batch)
+    return taken
 
 
 def embed_files(
@@ -67,7 +66,7 @@ def embed_files(
     measure: bool = False,
     thumbnails: bool = False,
     workers: int | None = None,
-    batch: int | None = None,
+    taken: int = BATCH,
 ) -> Iterator[ImageFile]:
     """Embed files by every model of `cards`; yield a filled-in copy of each, in the same order.
 
@@ -76,12 +75,12 @@ def embed_files(
     enough, and the work in hand, and so the memory, stays the same however many files there are. Unreadable files
     come out too, with the reason.
     With `measure` every file is decoded, for its size, even if no model wants it; with `thumbnails` a small JPEG is
-    made of each that is decoded. `batch` says for how many pictures at a time the models were prepared, see `prepare`.
+    made of each that is decoded. A worker takes `taken` files at a time: see `prepare`.
 
     Raises ModelUnavailable where a model cannot be loaded, or fails on picture after picture.
     """
-    workers = workers or default_workers()
-    taken = min(max(BATCH, batch or 0), max(1, -(-len(files) // workers)))  # a few files are shared out, too
+    workers = workers or usable_cores()
+    taken = min(taken, max(1, -(-len(files) // workers)))  # a few files are shared out, too
     work = _Work(cards, wanted, measure, thumbnails)
     waiting: deque[Future[list[ImageFile]]] = deque()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="embed")

@@ -158,7 +158,7 @@ def _take(
     with contextlib.ExitStack() as stack:
         store: Writer | None = None  # opened for the first image that can be read: without any, nothing is made
         block: list[ImageFile] = []
-        for done, file in enumerate(embed_files(files, [], measure=True), 1):
+        for done, file in enumerate(embed_files(files, [], measure=True, thumbnails=True), 1):
             if file.reason is None:
                 block.append(replace(file, vectors={card.name: vectors[row_of[file.path]]}))
             else:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib
 import os
 import re
-from pathlib import PurePath
 from typing import Any, NamedTuple, TypeAlias
 
 from lookalike.errors import UnreadableImage
@@ -143,7 +142,7 @@ def jxl_size(data: bytes) -> tuple[int, int]:
 
 
 def _suffix(path: PathLike) -> str:
-    return PurePath(os.fsdecode(path)).suffix.lower()
+    return os.path.splitext(os.fsdecode(path))[1].lower()
 
 
 def _by_magic(data: bytes) -> Format | None:

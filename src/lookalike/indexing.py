@@ -75,11 +75,11 @@ def update(
     plan = _plan_unlocked(directory, folder, found, cards)
     _refuse_emptiness(folder, found, plan, allow_empty)
     report.unchanged = len(found.images) - len(plan.todo)
-    if plan.todo:
-        prepare(plan.todo, cards, workers=workers, batch=batch)  # what cannot run is told before anything is written
+    embed = partial(embed_files, cards=cards, workers=workers, thumbnails=thumbnails)
+    if plan.todo:  # what cannot run is told before anything is written
+        embed = partial(embed, taken=prepare(plan.todo, cards, workers=workers, batch=batch))
     if plan.todo or plan.gone or plan.is_new or found.unreadable:
         with Writer.session(directory) as store:
-            embed = partial(embed_files, cards=cards, workers=workers, batch=batch, thumbnails=thumbnails)
             _write(store, folder, found, cards, report, embed, tell)
     report.seconds = time.monotonic() - began
     return report

@@ -14,8 +14,8 @@ import click
 
 from lookalike import __version__
 from lookalike.cli.output import echo_json, echo_text, table
-from lookalike.embedding import default_workers
 from lookalike.models import registry
+from lookalike.models.tuning import usable_cores
 from lookalike.models.weights import models_folder
 
 PACKAGES = (
@@ -44,7 +44,7 @@ def command(as_json: bool, offline: bool) -> None:
         "lookalike": __version__,
         "python": platform.python_version(),
         "system": platform.platform(),
-        "cores": default_workers(),
+        "cores": usable_cores(),
         "device": _device(),
         "sqlite": sqlite3.sqlite_version,
         **{name: _version(name) for name in PACKAGES},

@@ -17,8 +17,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import filelock
-
 from lookalike.models.weights import models_folder, remember, sha256
 from lookalike.types import ModelCard
 
@@ -123,6 +121,8 @@ def placing(card: ModelCard) -> Iterator[Path]:
 @contextmanager
 def alone() -> Iterator[None]:
     """Only one process compiles at a time: the others wait, and may then find it done."""
+    import filelock  # here, for a search never comes here, and is to start at once
+
     folder = models_folder() / "compiled"
     folder.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(folder / ".lock"):
