@@ -18,6 +18,9 @@ from lookalike.models.tuning import usable_cores
 HERE = Path(__file__).resolve().parent
 SHARED = Path(os.environ.get("LOOKALIKE_SHARED", HERE.parent.parent / "shared"))
 PACKAGES = ("lookalike", "numpy", "faiss-cpu", "onnxruntime", "opencv-python-headless", "pillow")
+VECTOR_UNITS = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "asimd", "asimddp")
+"""What of a processor decides how fast it is in 8 bits."""
+
 LOAD = os.getloadavg() if hasattr(os, "getloadavg") else ()
 """How busy the machine was before we came."""
 
@@ -56,6 +59,7 @@ def machine() -> dict[str, Any]:
     """The processor, how many cores we may use, the memory, and how busy they are with other things."""
     return {
         "cpu": _line_of("/proc/cpuinfo", "model name") or platform.processor() or platform.machine(),
+        "vector_units": [each for each in VECTOR_UNITS if each in (_line_of("/proc/cpuinfo", "flags") or "").split()],
         "cores": usable_cores(),
         "memory": _line_of("/proc/meminfo", "MemTotal"),
         "system": f"{platform.system()} {platform.release()}",

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.conftest import ROOT
 
 RECORDED = {"command", "date", "machine", "versions", "seed", "runs"}
@@ -41,3 +43,25 @@ def test_index_photos(tmp_path: Path, photos: Path) -> None:
         assert min(row["images_per_s"], row["cpu_ms"], row["rerun_seconds"], row["peak_mb"]) > 0
     assert record["together_cpu_s"] > 0
     assert not (photos / ".lookalike").exists()
+
+
+def test_embedding(tmp_path: Path) -> None:
+    """Uncompiled: making ONNX of a network takes half a minute, and other tests do."""
+    if not (Path(sys.prefix) / "reference-torchvision").is_dir():
+        pytest.skip("the articles' loop needs torchvision: './run test' puts it into .venv/reference-torchvision")
+    record = benchmark(
+        "embedding/compare.py",
+        tmp_path / "out.json",
+        *("--models", "mobilenet-v3", "--contenders", "loop,sentence-transformers,lookalike"),
+        *("--small", "4", "--large", "0", "--repeats", "1", "--uncompiled"),
+    )
+    loop, other, ours = record["runs"]
+    assert [row["what"] for row in record["runs"]] == ["loop", "sentence-transformers", "lookalike"]
+    assert "skipped" in other
+    for row in (loop, ours):
+        assert (row["images"], row["pictures"]) == (4, "small")
+        assert min(row[key] for key in ("images_per_s", "cpu_ms", "peak_mb", "start_seconds", "share_of_floor")) > 0
+    assert loop["ratio"] == 1
+    assert ours["cosine_least"] > 0.9999 > ours["alike"]
+    # torchvision tells 0.217 billion pairs of a product and a sum.
+    assert record["floor"]["models"]["mobilenet-v3"]["flop"] == pytest.approx(2 * 0.217e9, rel=0.03)
