@@ -28,6 +28,7 @@ KINDS = {
     "formats.py": "decode",
     "preprocess.py": "preprocess",
     "/backbones/": "inference",
+    "thumbnails.py": "thumbnails",
     "/store/": "commit",
 }
 RATE = 400
