@@ -131,9 +131,9 @@ def _embedding() -> str:
         f"{kind}: {' x '.join(map(str, each['width_height']))}, {each['mean_kb']:,} KB" for kind, each in kinds.items()
     )
     compiling = "; ".join(
-        f"`{name}` {each['seconds']:.0f} s, cosine {each['cosine_mean']:.6f}"
+        f"`{name}` {each['compile_seconds']:.0f} s, cosine {each['cosine_mean']:.6f}"
         for name, each in measured["compiled"].items()
-        if "seconds" in each
+        if "compile_seconds" in each
     )
     tables = "\n\n".join(
         _embedding_of(name, [row for row in measured["runs"] if row["model"] == name]) for name in floor["models"]
@@ -142,12 +142,12 @@ def _embedding() -> str:
 ## From files to vectors
 
 The loop of the articles, a PyTorch DataLoader, sentence-transformers and Lookalike take turns on the same drawn JPEGs
-({sizes} on average) with the same random weights in the official formats; each turn is a fresh process.
-images/s do not count the start, which is told apart: from the start of the process to the first vector. Lookalike's
+({sizes} on average)
+with the same random weights in the official formats; each turn is a fresh process. images/s do not count the start, which is told apart: from the start of the process to the first vector. Lookalike's
 vectors and thumbnails are on the disk by then, the others' vectors in memory. Cosines are those to the loop's vectors,
 picture by picture; "alike" is the mean cosine between different pictures. The floor is {measured["cores"]} cores that
-do nothing but decode at a reduced scale, resize, and multiply float32 matrices at {floor["gflops"]:.0f} GFLOP/s each,
-the most that any library reached here.
+do nothing but decode at a reduced scale, resize, and multiply float32 numbers at {floor["gflops"]:.0f} GFLOP/s each,
+the most that any library reached here in a product of matrices or a convolution.
 
 {tables}
 

@@ -5,7 +5,8 @@
 
 All get the same drawn JPEGs (small: 640x480, large: 12 megapixels) and the same random weights in the official
 formats. Each run is a fresh process; contenders take turns, and each model's turns are repeated. Networks are
-compiled before, once, as they are on a user's machine: `compiled` says how long that took.
+compiled before, once, as they are on a user's machine: `compiled` says how long that took, and how
+long it took to find the best batch.
 
     images_per_s   without starting: from the first file to the last vector (Lookalike's lie on the disk by then)
     start_seconds  from the start of the process to the first vector
@@ -15,7 +16,7 @@ compiled before, once, as they are on a user's machine: `compiled` says how long
     cosine_*       to the loop's vectors, picture by picture
     alike          mean cosine between different pictures by the loop: how much there is to lose
     share_of_floor of the images/s that all cores would reach if they did nothing but decode each file at a reduced
-                   scale, resize it, and multiply float32 matrices at their peak; not told for 8 bits
+                   scale, resize it, and multiply float32 numbers at their peak; not told for 8 bits
 """
 
 from __future__ import annotations
@@ -120,23 +121,24 @@ class Bench:
         self.models.mkdir()
         self.compiles = not options.uncompiled
         self.weights: dict[str, Path] = {}
+        self.compiled: dict[str, dict[str, Any]] = {}
 
     def run(self) -> dict[str, Any]:
         drawn = {kind: self.draw(kind) for kind in PICTURES}
         told = {kind: facts(folder) for kind, folder in drawn.items() if any(folder.iterdir())}
         floor = self.floor({kind: str(drawn[kind]) for kind in told})
-        compiled: dict[str, Any] = {}
         rows: list[dict[str, Any]] = []
         for model in self.options.models:
             self.weights[model] = write_weights(model, self.models, self.options.seed)
             for contender in [name for name in self.options.contenders if name in OURS and self.compiles]:
                 name = name_for(model, contender)
-                compiled[name] = self.child("compiling", model, name, self.some("small", 32) or self.some("large", 32))
-                say(f"{name}: {compiled[name].get('skipped') or 'compiled'}")
+                photos = self.some("small", 32) or self.some("large", 32)
+                self.compiled[name] = self.child("compiling", model, name, photos)
+                say(f"{name}: {self.compiled[name].get('skipped') or 'compiled'}")
             for kind in told:
                 rows += self.held_together(model, kind, floor)
         cores = record.machine()["cores"]
-        return {"cores": cores, "pictures": told, "floor": floor, "compiled": compiled, "runs": rows}
+        return {"cores": cores, "pictures": told, "floor": floor, "compiled": self.compiled, "runs": rows}
 
     def amount(self, model: str, what: str) -> int:
         given = getattr(self.options, what)
@@ -177,13 +179,19 @@ class Bench:
         for _ in range(self.amount(model, "repeats")):
             for contender, done in turns.items():
                 if not done or "skipped" not in done[0]:
-                    done.append(self.child(contender, model, name_for(model, contender), pictures))
+                    done.append(self.turn(contender, model, pictures))
                     say(f"{model} {kind} {contender}: {done[-1].get('skipped') or done[-1]['images_per_s']}")
         best = floor["models"][model]["images_per_s"][kind]
         return [row(model, kind, contender, done, turns.get(REFERENCE, []), best) for contender, done in turns.items()]
 
+    def turn(self, contender: str, model: str, pictures: str) -> dict[str, Any]:
+        name = name_for(model, contender)
+        if contender in OURS and "skipped" in self.compiled.get(name, {}):
+            return self.compiled[name]
+        return self.child(contender, model, name, pictures)
+
     def child(self, contender: str, model: str, name: str, pictures: str | None) -> dict[str, Any]:
-        """One turn: what contenders.py answers, with its vectors and the memory that it took."""
+        """What contenders.py answers, with its vectors and the memory that it took."""
         torchvision = model in TORCHVISION and contender not in (*OURS, "compiling")
         if torchvision and not REFERENCE_TORCHVISION.is_dir():
             return {"skipped": f"no torchvision at {REFERENCE_TORCHVISION}: './run bench' puts it there"}

@@ -218,17 +218,26 @@ def ours(task: dict[str, Any]) -> Answer:
 
 
 def compiling(task: dict[str, Any]) -> Answer:
-    """What is done once a machine: not part of any run."""
+    """What is done once a machine, and is part of no run: compiling, and finding the best batch."""
     from lookalike.errors import LookalikeError
     from lookalike.models import registry
+    from lookalike.models.tuning import usable_cores
+    from lookalike.types import Tunable
 
     try:
-        found = registry.compile_now(
-            registry.card(task["name"]), photos=[str(path) for path in files(task["pictures"])]
-        )
+        card = registry.card(task["name"])
+        found = registry.compile_now(card, photos=[str(path) for path in files(task["pictures"])])
+        backbone = registry.load(card)
     except LookalikeError as error:
         return {"skipped": str(error)}
-    return {key: value for key, value in found.record.items() if key not in ("files", "format")}
+    began = time.perf_counter()
+    if isinstance(backbone, Tunable):
+        backbone.tune(usable_cores())
+    tuning = round(time.perf_counter() - began, 1)
+    return {key: value for key, value in found.record.items() if key not in ("files", "format", "seconds")} | {
+        "compile_seconds": found.record["seconds"],
+        "tuning_seconds": tuning,
+    }
 
 
 CONTENDERS: dict[str, Callable[[dict[str, Any]], Answer]] = {
