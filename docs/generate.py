@@ -143,7 +143,8 @@ def _embedding() -> str:
 
 The loop of the articles, a PyTorch DataLoader, sentence-transformers and Lookalike take turns on the same drawn JPEGs
 ({sizes} on average)
-with the same random weights in the official formats; each turn is a fresh process. images/s do not count the start, which is told apart: from the start of the process to the first vector. Lookalike's
+with the same random weights in the official formats; each turn is a fresh process. images/s do not count the start,
+which is told apart: from the start of the process to the first vector. Lookalike's
 vectors and thumbnails are on the disk by then, the others' vectors in memory. Cosines are those to the loop's vectors,
 picture by picture; "alike" is the mean cosine between different pictures. The floor is {measured["cores"]} cores that
 do nothing but decode at a reduced scale, resize, and multiply float32 numbers at {floor["gflops"]:.0f} GFLOP/s each,
