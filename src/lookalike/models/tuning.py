@@ -72,6 +72,7 @@ def _tried(workers: int, open_with: Callable[[int], Run], batches: tuple[int, ..
             if rate < before or time.perf_counter() > until:
                 break
             before = rate
+        del run  # two open networks would take twice the memory
     return best
 
 

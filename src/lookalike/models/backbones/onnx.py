@@ -19,7 +19,7 @@ from lookalike.errors import ModelUnavailable, UsageError
 from lookalike.metrics import normalised
 from lookalike.models import preprocess
 from lookalike.models.compiled import PICTURES
-from lookalike.models.tuning import BATCHES, tuned, usable_cores
+from lookalike.models.tuning import BATCHES, Tuning, tuned, usable_cores
 from lookalike.models.weights import sha256
 from lookalike.types import InputSpec, ModelCard, Picture, Vectors
 
@@ -40,34 +40,46 @@ class OnnxBackbone:
         self.batch = 1 if one_by_one else 4
         self._path, self._output, self._one_by_one = path, output, one_by_one
         # A file that is merely mapped is open at once, which suits a search; `tune` packs it for many pictures.
-        self._session = open_session(path, threads=usable_cores(), packed=packed)
+        self._threads = usable_cores()
+        session = open_session(path, threads=self._threads, packed=packed)
+        self._session: onnxruntime.InferenceSession | None = session
         self._turn: AbstractContextManager[object] = nullcontext()
-        self._tuning, self._tuned_for = threading.Lock(), (0, 0)
-        self._input = self._session.get_inputs()[0]
+        self._changing, self._tuned_for = threading.Lock(), (0, 0)
+        self._input = session.get_inputs()[0]
         shape = self._input.shape
         self._takes_pixels = self._input.type == "tensor(uint8)"
         self._channels_last = len(shape) == 4 and shape[3] == 3 and shape[1] != 3
 
     def tune(self, workers: int, batch: int | None = None) -> None:
         """Make ready for many pictures from so many threads: see `tuning`. Costs seconds the first time."""
-        with self._tuning:
+        with self._changing:
             if self._tuned_for == (workers, batch or 0):
                 return
-            batches = (1,) if self._one_by_one else (batch,) if batch else BATCHES
-            network = f"{self.card.fingerprint}, onnxruntime {onnxruntime.__version__}"
-            found = tuned(network if not batch else f"{network}, by {batch}", workers, self._trial, batches)
-            # A run on several threads is a run alone: others would only fight it for the cores.
-            self._turn = threading.Lock() if found.threads > 1 else nullcontext()
-            self._session, self.batch = open_session(self._path, threads=found.threads), found.batch
-            self._tuned_for = workers, batch or 0
+            # Weights that are mapped and packed at the same time would take twice the memory.
+            self._session = None
+            try:
+                found = self._best(workers, batch)
+                # A run on several threads is a run alone: others would only fight it for the cores.
+                self._turn = threading.Lock() if found.threads > 1 else nullcontext()
+                self.batch, self._threads, self._tuned_for = found.batch, found.threads, (workers, batch or 0)
+            finally:
+                self._session = open_session(self._path, threads=self._threads)
+
+    def _best(self, workers: int, batch: int | None) -> Tuning:
+        batches = (1,) if self._one_by_one else (batch,) if batch else BATCHES
+        network = f"{self.card.fingerprint}, onnxruntime {onnxruntime.__version__}"
+        return tuned(network if not batch else f"{network}, by {batch}", workers, self._trial, batches)
 
     def _trial(self, threads: int) -> Callable[[int], object]:
         session = open_session(self._path, threads=threads)
         return lambda batch: self._run(self._fed([_grey(self.card)] * batch), session)
 
     def embed(self, pictures: Sequence[Picture]) -> Vectors:
-        parts = [pictures[start : start + self.batch] for start in range(0, len(pictures), self.batch)]
-        return normalised(np.concatenate([self._run(self._fed(part), self._session) for part in parts]))
+        with self._changing:
+            session, batch = self._session, self.batch
+        assert session is not None  # noqa: S101 - only a change that is going on takes it away
+        parts = [pictures[start : start + batch] for start in range(0, len(pictures), batch)]
+        return normalised(np.concatenate([self._run(self._fed(part), session) for part in parts]))
 
     def export(self, folder: Path) -> None:
         """Write the network as one that takes pixels: see `compiling`."""
