@@ -24,7 +24,7 @@ from lookalike.errors import ModelUnavailable, UsageError
 from lookalike.models.backbones import checkpoints, huggingface_folder
 from lookalike.models.backbones.huggingface import family
 from lookalike.models.backbones.torch_export import export
-from lookalike.models.backbones.torch_runtime import Forward, TorchBackbone, device, dtype
+from lookalike.models.backbones.torch_runtime import Forward, TorchBackbone, dtype
 from lookalike.models.compiled import TOKENIZER, WORDS
 from lookalike.types import Backbone, ModelCard, Vectors
 
@@ -42,7 +42,7 @@ _quiet = threading.RLock()
 def load(card: ModelCard) -> Backbone:
     """The backbone of a card whose folder has been checked. Raises ModelUnavailable."""
     with quiet():
-        module, forward = _tower(card, _config(card))
+        module, forward = _tower(card, _config(card), dtype())
         kind = WordsBackbone if card.texts else TorchBackbone
         return kind(card, module, _held(card, forward))
 
@@ -76,7 +76,8 @@ class WordsBackbone(TorchBackbone):
         with self._loading:
             if self._words is None:
                 with quiet():
-                    self._words = _tokenizer(self.card), _held(self.card, _text_tower(self.card))
+                    tower = _text_tower(self.card, self.dtype).to(self.device)
+                    self._words = _tokenizer(self.card), _held(self.card, tower)
         tokenize, forward = self._words
         return self.run(tokenize(texts), forward)
 
@@ -90,7 +91,7 @@ class WordsBackbone(TorchBackbone):
             sample = words(["any"], padding="max_length", truncation=True, max_length=length)
             # Its file says from now on how long texts are; where it gives no mask, the network is to see all.
             words.backend_tokenizer.save(str(folder / TOKENIZER))
-            tower = _text_tower(self.card, masked="attention_mask" in sample)
+            tower = _text_tower(self.card, torch.float32, masked="attention_mask" in sample)
         export(tower, torch.zeros((2, 2, length), dtype=torch.int64), folder / WORDS, "tokens")
 
 
@@ -166,21 +167,21 @@ def _class(card: ModelCard, config: Any) -> Any:
     return kind
 
 
-def _tower(card: ModelCard, config: Any) -> tuple[torch.nn.Module, Forward]:
+def _tower(card: ModelCard, config: Any, as_type: torch.dtype) -> tuple[torch.nn.Module, Forward]:
     """The vision tower, and the way from pixels to one row a picture."""
     architecture = card.options["architecture"]
     parts = family(architecture).parts
     tensors = checkpoints.read(_folder(card), parts)
     if architecture == "blip-2":
-        module: torch.nn.Module = _blip2(card, config, tensors)
+        module: torch.nn.Module = _blip2(card, config, tensors, as_type)
         return module, module
     if architecture in ("clip", "siglip"):
         config = config.vision_config
-    network = _built(_class(card, config), card, config, tensors)
+    network = _built(_class(card, config), card, config, tensors, as_type)
     return network, lambda x: _pooled(network(pixel_values=x), card, config)
 
 
-def _blip2(card: ModelCard, config: Any, tensors: checkpoints.Tensors) -> _Blip2:
+def _blip2(card: ModelCard, config: Any, tensors: checkpoints.Tensors, as_type: torch.dtype) -> _Blip2:
     if "query_tokens" not in tensors:
         raise _misfit(card, {"query_tokens"})
     parts = {
@@ -188,9 +189,9 @@ def _blip2(card: ModelCard, config: Any, tensors: checkpoints.Tensors) -> _Blip2
         for prefix in ("vision_model.", "qformer.")
     }
     return _Blip2(
-        _built(hf.Blip2VisionModel, card, config.vision_config, parts["vision_model."]),
-        _built(hf.Blip2QFormerModel, card, config.qformer_config, parts["qformer."]),
-        tensors["query_tokens"].to(dtype()),
+        _built(hf.Blip2VisionModel, card, config.vision_config, parts["vision_model."], as_type),
+        _built(hf.Blip2QFormerModel, card, config.qformer_config, parts["qformer."], as_type),
+        tensors["query_tokens"].to(as_type),
     )
 
 
@@ -208,13 +209,13 @@ class _TextTower(torch.nn.Module):
         return found
 
 
-def _text_tower(card: ModelCard, masked: bool = True) -> _TextTower:
+def _text_tower(card: ModelCard, as_type: torch.dtype, masked: bool = True) -> _TextTower:
     config = _config(card)
     clip = config.model_type == "clip"
     kind = hf.CLIPTextModelWithProjection if clip else hf.SiglipTextModel
     tensors = checkpoints.read(_folder(card), ("text_model.", "text_projection.") if clip else ("text_model.",))
-    network = _built(kind, card, config.text_config, tensors)
-    return _TextTower(network, masked).eval().requires_grad_(False).to(device(), dtype())
+    network = _built(kind, card, config.text_config, tensors, as_type)
+    return _TextTower(network, masked).eval().requires_grad_(False).to(as_type)
 
 
 def _words(card: ModelCard) -> tuple[Any, int, bool]:
@@ -247,8 +248,10 @@ def _tokenizer(card: ModelCard) -> Callable[[Sequence[str]], npt.NDArray[np.int6
     return tokenize
 
 
-def _built(kind: Any, card: ModelCard, config: Any, tensors: checkpoints.Tensors) -> torch.nn.Module:
-    """The network with exactly these tensors. Raises ModelUnavailable where they do not fit."""
+def _built(
+    kind: Any, card: ModelCard, config: Any, tensors: checkpoints.Tensors, as_type: torch.dtype
+) -> torch.nn.Module:
+    """The network with exactly these tensors, made `as_type`. Raises ModelUnavailable where they do not fit."""
     extra: Mapping[str, Any] = {}
     if "add_pooling_layer" in inspect.signature(kind.__init__).parameters:
         extra = {"add_pooling_layer": card.options["pool"] in ("pooler", "auto")}
@@ -257,7 +260,7 @@ def _built(kind: Any, card: ModelCard, config: Any, tensors: checkpoints.Tensors
             None,
             config=config,
             state_dict=tensors,
-            dtype=dtype(),
+            dtype=as_type,
             local_files_only=True,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # so that we are told, and can refuse
