@@ -6,6 +6,7 @@ import hashlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,6 +21,9 @@ from lookalike.types import Backbone, ImageFile, ModelCard, Picture, Tunable, Ve
 BATCH = 16
 """Files a worker takes at a time: enough for a network's matrices, few enough to lose little when killed."""
 
+MOST = 64
+"""Files that a worker takes at most, whatever batch is asked for: nothing of them is committed before all are done."""
+
 AHEAD = 4
 """Batches a worker that may be done or waiting while one is committed: results are small, pixels are let go."""
 
@@ -31,6 +35,9 @@ CHECKED_PHOTOS = 32
 
 HELD_BYTES = 64 << 20
 """Decoded pixels that a worker holds before it embeds them: large pictures go in smaller batches."""
+
+PIXEL_BYTES = 4
+"""What Pillow keeps for an RGB pixel. (`Picture.pixels` would keep three more: models are fed without it.)"""
 
 SMALLEST_SIDE = 512
 """The smallest scale at which anything is decoded: see InputSpec.read_side."""
@@ -44,10 +51,10 @@ def prepare(
 ) -> int:
     """Load the models that are to embed `files`, and set how many pictures go through each at a time.
 
-    That is `batch`, or what is best on this machine where the files are so many that finding it out is worth it.
-    Returns how many files a worker should take at a time for that. Raises ModelUnavailable.
+    That is `batch`, or what is best on this machine where the files are so many that finding it out is worth it;
+    never more than MOST. Returns how many files a worker should take at a time for that. Raises ModelUnavailable.
     """
-    taken = BATCH
+    taken, batch = BATCH, min(batch, MOST) if batch else None
     photos = [file.path for file in files[:: max(1, len(files) // CHECKED_PHOTOS)]][:CHECKED_PHOTOS]
     for card in cards:
         backbone = registry.load(card, photos=photos)
@@ -55,7 +62,7 @@ def prepare(
             backbone.tune(workers or usable_cores(), batch)
         if isinstance(backbone, Tunable):
             taken = max(taken, backbone.batch)
-    return taken
+    return min(taken, MOST)
 
 
 def embed_files(
@@ -145,8 +152,9 @@ def _decode(result: ImageFile, work: _Work, queues: Mapping[str, Queue]) -> int:
     smallest = min(pictures.values(), key=_pixels)
     result.width, result.height, result.taken = smallest.width, smallest.height, smallest.taken
     if work.thumbnails:
-        result.thumbnail = small_jpeg(smallest)
-    return sum({id(picture): 3 * _pixels(picture) for picture in pictures.values()}.values())
+        with suppress(Exception):  # no picture is lost for want of a small one
+            result.thumbnail = small_jpeg(smallest)
+    return sum({id(picture): PIXEL_BYTES * _pixels(picture) for picture in pictures.values()}.values())
 
 
 def _pixels(picture: Picture) -> int:

@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -109,6 +110,26 @@ def test_thumbnails_are_kept_unless_they_are_not_wanted(photos: Path, lookalike_
         assert lookalike_cli(*query).code == 0
         text = page.read_text(encoding="utf-8")
         assert {form: text.count(f"data:image/{form}") for form in forms} == forms
+
+
+def test_thumbnails_that_cannot_be_kept_or_read_end_nothing(photos: Path, lookalike_cli) -> None:  # type: ignore[no-untyped-def]
+    into, page = photos.parent / "c", photos.parent / "page.html"
+    place = into / "thumbnails.sqlite"
+    place.mkdir(parents=True)
+    result = lookalike_cli("index", photos, "--into", into, "--model", "phash", "--json")
+    assert (result.code, counts(result)) == (0, [9, 0, 0, 0, 1])
+    assert result.err.count("\n") == 1
+    assert f"{place}: thumbnails are left out" in result.err
+    search = ("search", photos / "coffee.jpg", "--collection", into, "--include-self", "--html", page)
+    assert lookalike_cli(*search).code == 0
+    place.rmdir()
+    images, _ = lookalike.open(into).vectors("phash")
+    with contextlib.closing(sqlite3.connect(place)) as db:
+        db.execute("CREATE TABLE thumbnails (sha256 TEXT PRIMARY KEY, jpeg BLOB NOT NULL)")
+        db.executemany("INSERT INTO thumbnails VALUES (?, 'words')", [(image.id,) for image in images])
+        db.commit()
+    assert lookalike_cli(*search).code == 0
+    assert page.read_text(encoding="utf-8").count("data:image/webp") == 10
 
 
 def test_a_batch_of_any_size_gives_the_same_vectors(photos: Path, shared: Path, lookalike_cli) -> None:  # type: ignore[no-untyped-def]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sqlite3
@@ -244,8 +245,12 @@ def test_no_collection_a_newer_one_and_a_broken_one(tmp_path: Path) -> None:
         Reader.open(tmp_path)
 
 
+def small(n: int) -> bytes:
+    return b"\xff\xd8\xff jpeg %d" % n
+
+
 def with_thumbnail(n: int) -> ImageFile:
-    return replace(image(f"/photos/{n}.jpg", n), thumbnail=b"jpeg %d" % n)
+    return replace(image(f"/photos/{n}.jpg", n), thumbnail=small(n))
 
 
 def thumbnails(directory: Path, count: int = 4) -> list[bytes | None]:
@@ -258,12 +263,12 @@ def test_thumbnails_stay_as_long_as_a_file_shows_their_picture(tmp_path: Path) -
         store.add_model(CARD)
         store.commit([with_thumbnail(n) for n in range(3)])
         store.commit([replace(with_thumbnail(0), path="/photos/twin.jpg")])
-    assert thumbnails(tmp_path) == [b"jpeg 0", b"jpeg 1", b"jpeg 2", None]
+    assert thumbnails(tmp_path) == [small(0), small(1), small(2), None]
     with Writer.session(tmp_path) as store:
         store.forget(["/photos/0.jpg", "/photos/1.jpg"])
         store.commit([replace(with_thumbnail(3), path="/photos/2.jpg")])
         store.remove_model("toy")
-    assert thumbnails(tmp_path) == [b"jpeg 0", None, None, b"jpeg 3"]
+    assert thumbnails(tmp_path) == [small(0), None, None, small(3)]
     assert (tmp_path / THUMBNAILS).is_file()
     assert all(is_own(path.name) for path in tmp_path.iterdir())
 
@@ -273,7 +278,7 @@ def test_a_thumbnail_that_no_commit_came_to_name_is_dropped(tmp_path: Path) -> N
     bad = replace(with_thumbnail(1), width=None)  # type: ignore[arg-type]
     with pytest.raises(CollectionDamaged), Writer.session(tmp_path) as store:
         store.commit([bad])
-    assert thumbnails(tmp_path)[1] == b"jpeg 1"
+    assert thumbnails(tmp_path)[1] == small(1)
     with Writer.session(tmp_path):
         pass
     assert thumbnails(tmp_path) == [None] * 4
@@ -293,14 +298,14 @@ def test_a_lost_or_damaged_file_of_thumbnails_is_made_anew(tmp_path: Path, conte
         store.add_model(CARD)
         store.commit([with_thumbnail(0)])
     with Reader.open(tmp_path) as reader:
-        assert reader.thumbnail(f"{0:064x}") == b"jpeg 0"
+        assert reader.thumbnail(f"{0:064x}") == small(0)
         (tmp_path / THUMBNAILS).unlink()
         if content is not None:
             (tmp_path / THUMBNAILS).write_bytes(content)
         assert thumbnails(tmp_path) == [None] * 4
         with Writer.session(tmp_path) as store:
             store.commit([with_thumbnail(1)])
-    assert thumbnails(tmp_path) == [None, b"jpeg 1", None, None]
+    assert thumbnails(tmp_path) == [None, small(1), None, None]
 
 
 def test_damage_that_shows_only_when_strangers_are_dropped_is_no_loss_either(tmp_path: Path) -> None:
@@ -311,15 +316,57 @@ def test_damage_that_shows_only_when_strangers_are_dropped_is_no_loss_either(tmp
     assert not (tmp_path / THUMBNAILS).exists()
 
 
+def test_thumbnails_that_cannot_be_kept_end_no_run_and_are_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / THUMBNAILS).mkdir()
+    with Writer.session(tmp_path) as store:
+        store.add_model(CARD)
+        for n in range(3):
+            store.commit([with_thumbnail(n)])
+    assert shown(tmp_path) == {f"/photos/{n}.jpg": n for n in range(3)}
+    (told,) = (record.getMessage() for record in caplog.records)
+    assert str(tmp_path / THUMBNAILS) in told
+    assert "\n" not in told
+    caplog.clear()
+    with Writer.session(tmp_path):
+        pass
+    assert len(caplog.records) == 1, "to drop thumbnails may fail as well"
+
+
+def test_a_damaged_catalogue_costs_no_thumbnails(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with Writer.session(tmp_path) as store:
+        store.add_model(CARD)
+        store.commit([with_thumbnail(n) for n in range(3)])
+    with Writer.session(tmp_path):
+        catalogue = tmp_path / CATALOGUE
+        catalogue.write_bytes(b"no database, but longer than a header " * (catalogue.stat().st_size // 38))
+    assert len(caplog.records) == 1
+    with sqlite3.connect(tmp_path / THUMBNAILS) as db:
+        assert db.execute("SELECT count(*) FROM thumbnails").fetchone() == (3,)
+    db.close()
+
+
+@pytest.mark.parametrize("value", ["text", 10**9, 1.5, b"", b"GIF89a", small(0) + b"x" * 1_000_000])
+def test_what_is_no_small_jpeg_is_no_thumbnail(tmp_path: Path, value: object) -> None:
+    with Writer.session(tmp_path) as store:
+        store.add_model(CARD)
+        store.commit([with_thumbnail(n) for n in range(2)])
+    with sqlite3.connect(tmp_path / THUMBNAILS) as db:
+        db.execute("UPDATE thumbnails SET jpeg = ? WHERE sha256 = ?", (value, f"{0:064x}"))
+    db.close()
+    assert thumbnails(tmp_path) == [None, small(1), None, None]
+
+
 @pytest.mark.parametrize(
     "size, expected",
     [((640, 480), (256, 192)), ((3, 2), (3, 2)), ((256, 1), (256, 1)), ((1, 5000), (1, 256)), ((300, 400), (192, 256))],
 )
 def test_a_small_jpeg_keeps_the_shape_and_the_colours(size: tuple[int, int], expected: tuple[int, int]) -> None:
     pixels = np.full((size[1], size[0], 3), (200, 100, 40), dtype=np.uint8)
-    with Image.open(io.BytesIO(small_jpeg(Picture(pixels, *size, "array")))) as small:
-        assert (small.format, small.size) == ("JPEG", expected)
-        assert abs(np.asarray(small, dtype=int) - [200, 100, 40]).max() < 4
+    with Image.open(io.BytesIO(small_jpeg(Picture(pixels, *size, "array")))) as made:
+        assert (made.format, made.size) == ("JPEG", expected)
+        assert abs(np.asarray(made, dtype=int) - [200, 100, 40]).max() < 4
 
 
 def test_a_small_jpeg_is_a_picture_and_nothing_else() -> None:
@@ -330,8 +377,14 @@ def test_a_small_jpeg_is_a_picture_and_nothing_else() -> None:
     assert len(data) < 2000
 
 
-def test_forgetting_does_not_read_every_vector(tmp_path: Path) -> None:
+@pytest.mark.parametrize("old", [False, True])
+def test_forgetting_does_not_read_every_vector(tmp_path: Path, old: bool) -> None:
     fill(tmp_path, 1)
+    if old:
+        with contextlib.closing(sqlite3.connect(tmp_path / CATALOGUE)) as db:
+            db.execute("DROP INDEX vectors_of_content")
+        with Writer.session(tmp_path):
+            pass
     db = sqlite3.connect(tmp_path / CATALOGUE)
     plan = db.execute("EXPLAIN QUERY PLAN DELETE FROM vectors WHERE content_id = 1").fetchall()
     db.close()

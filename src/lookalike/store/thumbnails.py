@@ -10,7 +10,7 @@ import io
 import threading
 import weakref
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 from PIL import Image
@@ -22,6 +22,10 @@ from lookalike.types import Picture
 THUMBNAILS = "thumbnails.sqlite"
 SIDE = 256
 QUALITY = 75
+MAX_BYTES = 1_000_000
+"""Many times what a thumbnail takes: anything larger in the file is none of ours, and is not read."""
+
+_JPEG = b"\xff\xd8\xff"
 
 # A kill loses nothing of a log that was not synced; should the machine itself fail, thumbnails may be lost.
 _OPEN = """
@@ -53,16 +57,19 @@ class Thumbnails:
         self._writing: Connection | None = None
 
     def get(self, sha256: str) -> bytes | None:
-        """None where there is none, or where the file is lost or damaged."""
+        """None where there is none, or no JPEG of that size, or where the file is lost or damaged."""
         with self._lock:
             try:
                 with told_plainly(str(self._path)):
                     self._reading = self._reading or self._kept(connect_read_only(self._path))
-                    row = self._reading.execute("SELECT jpeg FROM thumbnails WHERE sha256 = ?", (sha256,)).fetchone()
+                    row = self._reading.execute(
+                        "SELECT jpeg FROM thumbnails WHERE sha256 = ? AND typeof(jpeg) = 'blob' AND length(jpeg) < ?",
+                        (sha256, MAX_BYTES),
+                    ).fetchone()
             except LookalikeError:
                 self._reading = None  # a writer may have made the file anew by the next time
                 return None
-        return bytes(row[0]) if row else None
+        return row[0] if row and row[0].startswith(_JPEG) else None
 
     def put(self, jpegs: Mapping[str, bytes]) -> None:
         """Keep small JPEGs by their pictures' SHA-256. Raises StorageError."""
@@ -74,13 +81,18 @@ class Thumbnails:
                 self._change("INSERT OR IGNORE INTO thumbnails VALUES (?, ?)", list(jpegs.items()))
 
     def drop_strangers(self, catalogue: Path) -> None:
-        """Drop what the catalogue does not name any more, or never came to name. Raises StorageError."""
+        """Drop what the catalogue does not name any more, or never came to name.
+
+        Raises StorageError, and CollectionDamaged where the catalogue is: then nothing is dropped.
+        """
         if self._path.exists():
             named = "SELECT 1 FROM catalogue.contents c WHERE c.sha256 = t.sha256"
             stale = f"SELECT t.rowid FROM thumbnails t WHERE NOT EXISTS ({named})"
             try:
                 self._change(f"DELETE FROM thumbnails WHERE rowid IN ({stale})", [()], beside=catalogue)
             except CollectionDamaged:
+                if self._is_whole():
+                    raise
                 self._start_anew()
 
     def close(self) -> None:
@@ -106,6 +118,13 @@ class Thumbnails:
                     self._writing.execute("ROLLBACK")
                 if beside:
                     self._writing.execute("DETACH catalogue")
+
+    def _is_whole(self) -> bool:
+        try:
+            with told_plainly(str(self._path)), closing(connect_read_only(self._path)) as alone:
+                return bool(alone.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
+        except CollectionDamaged:
+            return False
 
     def _start_anew(self) -> None:
         self.close()

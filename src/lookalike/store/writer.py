@@ -2,17 +2,18 @@
 
 Order of a commit: thumbnails are put away and vectors appended and fsynced first, then one SQLite transaction names
 them. A process killed in between leaves bytes that no row names, so the collection is always what the last commit
-said.
+said. Thumbnails that cannot be kept are left out: they are derived.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
@@ -20,11 +21,14 @@ from pathlib import Path
 import filelock
 import numpy as np
 
-from lookalike.errors import CollectionBusy
+from lookalike.errors import CollectionBusy, LookalikeError
 from lookalike.store import vectors as vector_file
 from lookalike.store.reader import CATALOGUE, FORMAT, ModelEntry, Reader, check_format
+from lookalike.store.thumbnails import THUMBNAILS
 from lookalike.store.trouble import connect, told_plainly
 from lookalike.types import ImageFile, ModelCard
+
+log = logging.getLogger("lookalike")
 
 GRACE_SECONDS = 600
 """How long a file of vectors that is used no more stays: readers may still be about to open it."""
@@ -32,6 +36,8 @@ GRACE_SECONDS = 600
 
 class Writer(Reader):
     """The one process that may change a collection: `with Writer.session(directory) as store: ...`."""
+
+    _keeps_thumbnails = True
 
     @classmethod
     @contextmanager
@@ -56,9 +62,11 @@ class Writer(Reader):
                 stack.callback(store.close)
                 connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;")
                 check_format(connection, directory)
+                # As in the schema, for collections that are older than this line of it.
+                connection.execute("CREATE INDEX IF NOT EXISTS vectors_of_content ON vectors (content_id)")
                 store._mend()
             yield store
-            store._thumbnails.drop_strangers(directory / CATALOGUE)
+            store._spare(lambda: store._thumbnails.drop_strangers(directory / CATALOGUE))
 
     def _mend(self) -> None:
         """Leave behind what an interrupted run left: stray files, and models whose vectors have been lost."""
@@ -72,6 +80,19 @@ class Writer(Reader):
         for path in (self.directory / "vectors").glob("*.f16"):
             if path.name not in named and path.stat().st_mtime < time.time() - GRACE_SECONDS:
                 path.unlink()
+
+    def _spare(self, change_thumbnails: Callable[[], None]) -> None:
+        """Change the thumbnails; at the first trouble say so, and go on without them."""
+        if self._keeps_thumbnails:
+            try:
+                change_thumbnails()
+            except LookalikeError as error:
+                self._keeps_thumbnails = False
+                log.warning(
+                    "%s: thumbnails are left out of this run (%s): move the file away if that stays so",
+                    self.directory / THUMBNAILS,
+                    error.__cause__ or error,
+                )
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -133,7 +154,8 @@ class Writer(Reader):
         for name, block in rows.items():
             for sha256 in self._having(models[name], block):
                 del block[sha256]
-        self._thumbnails.put({file.sha256: file.thumbnail for file in files if file.sha256 and file.thumbnail})
+        small = {file.sha256: file.thumbnail for file in files if file.sha256 and file.thumbnail}
+        self._spare(lambda: self._thumbnails.put(small))
         with told_plainly(str(self.directory)):
             for name, block in rows.items():
                 if block:
