@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from lookalike import images
@@ -22,6 +23,7 @@ from lookalike.embedding import embed_files, embed_picture
 from lookalike.errors import ModelUnavailable
 from lookalike.models import registry
 from lookalike.models.backbones.onnx import describe
+from lookalike.models.backbones.onnx import load as onnx_backbone
 from lookalike.models.weights import models_folder
 from lookalike.types import ImageFile, InputSpec, ModelCard
 from tests.conftest import Result
@@ -453,6 +455,30 @@ def test_weights_that_lie_beside_the_file_count_as_part_of_it(tmp_path: Path, lo
         data.write(b"\0\0\0\0")
     after = describe(str(tmp_path / "apart.onnx"), name="tiny", spec=InputSpec((0, 0)))
     assert before.fingerprint != after.fingerprint
+
+
+@pytest.mark.parametrize("place", ["w.bin", "w" * 200 + ".bin"])
+def test_so_do_weights_of_any_name_that_the_file_gives(tmp_path: Path, place: str) -> None:
+    weight = numpy_helper.from_array(np.arange(2, 194, dtype=np.float32).reshape(1, 192), "w")
+    nodes = [helper.make_node("Flatten", ["x"], ["flat"]), *node("Mul", "flat", "w")]
+    whole = network(tmp_path / "whole.onnx", nodes=nodes, constants=[weight])
+    file = tmp_path / "tiny.onnx"
+    onnx.save(onnx.load(whole), file, save_as_external_data=True, location=place, size_threshold=0)
+    card = describe(str(file), name="tiny", spec=InputSpec((0, 0)))
+    weights = tmp_path / place
+    weights.write_bytes(weights.read_bytes()[::-1])
+    with pytest.raises(ModelUnavailable, match="has changed since it was added"):
+        onnx_backbone(card)
+
+
+def test_the_revision_of_a_file_that_names_no_other_is_its_own_hash(tmp_path: Path) -> None:
+    file = network(tmp_path / "tiny.onnx")
+    (tmp_path / "w.bin").write_bytes(b"of somebody else")
+    card = describe(str(file), name="tiny", spec=InputSpec((0, 0)))
+    assert card.revision == hashlib.sha256(file.read_bytes()).hexdigest()
+    file.write_bytes(b"")
+    with pytest.raises(ModelUnavailable, match="has changed since it was added"):
+        onnx_backbone(card)
 
 
 def test_a_file_that_disappears_is_missed_with_its_remedy(tmp_path: Path, lookalike_cli: Cli) -> None:

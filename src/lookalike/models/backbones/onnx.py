@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import mmap
 import re
 import threading
 from collections.abc import Callable, Sequence
@@ -165,9 +166,22 @@ def describe(
 def _revision(path: str) -> str:
     """The SHA-256 of the file, and of those beside it that hold its tensors where they are stored apart."""
     file = Path(path)
-    apart = sorted(each for each in file.parent.glob(f"{glob.escape(file.name)}?*") if "data" in each.suffix)
+    alike = (each for each in file.parent.glob(f"{glob.escape(file.name)}?*") if "data" in each.suffix)
+    apart = sorted({*alike, *_named_apart(file)})
     hashes = [sha256(each) for each in (file, *apart)]
     return hashes[0] if not apart else hashlib.sha256("".join(hashes).encode()).hexdigest()
+
+
+def _named_apart(graph: Path) -> set[Path]:
+    """The files beside an ONNX file that it names as the place of tensors."""
+    if not graph.stat().st_size:  # nothing to map
+        return set()
+    with graph.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        # A pair of strings in protobuf: "location" and, after its length (a varint below 256), the name. To look for
+        # it is far less than to parse the graph, and what a tensor's bytes might feign is no file here.
+        found = re.finditer(rb"\n\x08location\x12([\x80-\xff]\x01|[\x01-\x7f])", data)
+        names = {data[each.end() : each.end() + each[1][0]].decode("utf-8", "surrogateescape") for each in found}
+    return {place for name in names if name == Path(name).name and (place := graph.parent / name).is_file()}
 
 
 def _tried(card: ModelCard) -> ModelCard:
