@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -107,7 +108,9 @@ def test_on_cpu_is_for_one_thread_and_until_its_end(gpu: Callable[[], None]) -> 
         assert now() == ("meta", torch.float16)
 
 
-def test_exporting_says_nothing_and_takes_no_ones_output(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_exporting_says_nothing_and_takes_no_ones_output(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     class Watching(torch.nn.Module):
         def forward(self, x: Any) -> Any:
             outputs.append((sys.stdout, sys.stderr))
@@ -118,6 +121,7 @@ def test_exporting_says_nothing_and_takes_no_ones_output(tmp_path: Path, capfd: 
     assert set(outputs) == {(sys.stdout, sys.stderr)}
     assert (tmp_path / "network.onnx").stat().st_size > 0
     assert capfd.readouterr() == ("", "")
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 # --- How it runs ---

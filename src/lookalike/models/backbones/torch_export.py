@@ -39,15 +39,13 @@ def export(network: torch.nn.Module, example: torch.Tensor, target: Path, name: 
 def _quiet() -> Iterator[None]:
     """The exporter's remarks on operators that nobody uses here are no news to the user."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
-    before = [(logger, logger.level, logger.propagate) for logger in loggers]
+    before = [(logger, logger.level) for logger in loggers]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for logger in loggers:
             logger.setLevel(logging.CRITICAL)
-            logger.propagate = False
         try:
             yield
         finally:
-            for logger, level, propagate in before:
+            for logger, level in before:
                 logger.setLevel(level)
-                logger.propagate = propagate
