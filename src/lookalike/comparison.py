@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lookalike import images, report
+from lookalike.embedding import embed_pictures
 from lookalike.metrics import cosine
 from lookalike.models import registry
 from lookalike.types import ModelCard, Score, Vectors
@@ -44,4 +45,4 @@ def compare(a: str | os.PathLike[str], b: str | os.PathLike[str], models: Sequen
 def _embed(path: str, cards: Sequence[ModelCard]) -> list[Vectors]:
     data = images.read_bytes(path)
     pictures = images.read_scales(data, {card.input.read_side for card in cards}, name=path)
-    return [registry.load(card).embed([pictures[card.input.read_side]])[0] for card in cards]
+    return [embed_pictures(registry.load(card), [pictures[card.input.read_side]])[0] for card in cards]

@@ -104,8 +104,19 @@ def embed_files(
 
 def embed_picture(source: images.ImageLike, card: ModelCard, name: str | None = None) -> Vectors:
     """The (dim,) vector of one picture; `name` is its path, where `source` is its bytes."""
-    vectors: Vectors = registry.load(card).embed([images.read(source, side=card.input.read_side, name=name)])
-    return np.asarray(vectors[0])
+    picture = images.read(source, side=card.input.read_side, name=name)
+    return np.asarray(embed_pictures(registry.load(card), [picture])[0])
+
+
+def embed_pictures(backbone: Backbone, pictures: Sequence[Picture]) -> Vectors:
+    """(n, dim) vectors. Raises ModelUnavailable where they are not finite: stored, they would never be found again."""
+    vectors = backbone.embed(pictures)
+    if not np.isfinite(vectors).all():
+        raise ModelUnavailable(
+            f"model {backbone.card.name!r} gives numbers that are not finite: its weights, or what was compiled of them,"
+            " are damaged: get or compile them again"
+        )
+    return vectors
 
 
 Queue = list[tuple[ImageFile, Picture]]
@@ -176,7 +187,7 @@ def _embed_queues(cards: Sequence[ModelCard], queues: Mapping[str, Queue]) -> No
 def _embed(backbone: Backbone, queue: Queue) -> bool:
     """Whether that worked; a picture on which a model fails by itself is told as unreadable."""
     try:
-        vectors = backbone.embed([picture for _, picture in queue])
+        vectors = embed_pictures(backbone, [picture for _, picture in queue])
     except Exception as error:  # noqa: BLE001 - one odd picture must not take its batch with it, nor end the run
         if len(queue) == 1:
             result = queue[0][0]

@@ -23,6 +23,9 @@ Vectors: TypeAlias = npt.NDArray[np.float32]
 Rows: TypeAlias = npt.NDArray[np.int64]
 """Row numbers of vectors; -1 where a search found fewer than k."""
 
+PIXELS_REVISION = 2
+"""Goes up when files come to be decoded or resized otherwise, and so all numbers may change."""
+
 Fit = Literal["crop", "squash", "pad", "longest"]
 Resample = Literal["nearest", "box", "bilinear", "bicubic", "lanczos"]
 
@@ -143,6 +146,7 @@ class ModelCard:
     def fingerprint(self) -> str:
         """16 hex digits that change whenever the model's numbers may: vectors never mix silently."""
         shape = {
+            "pixels": PIXELS_REVISION,
             "dim": self.dim,
             "input": asdict(self.input),
             "options": dict(self.options),

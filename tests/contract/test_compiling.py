@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import shutil
 import subprocess
 import sys
@@ -41,7 +40,7 @@ def test_same_vectors_as_pytorch(
 ) -> None:
     card = _card(case, folders[case.key])
     original = huggingface.load(card)
-    found = compiling.compile_network(card, original, [str(path) for path in sights])
+    found = compiling.compile_network(card, lambda: original, [str(path) for path in sights])
     assert found.record["cosine_least"] >= 0.9999
     made = CompiledBackbone(card, found)
     wanted = original.embed(pictures)
@@ -163,7 +162,19 @@ def test_without_room_it_runs_uncompiled_and_says_so(
     (tmp_path / "models" / "compiled").write_text("in the way")
     vectors = _vectors(fresh, pictures)
     assert vectors.shape == (len(pictures), fresh.dim)
-    assert "runs uncompiled" in caplog.text
+    assert "runs uncompiled" in caplog.text and "cannot be kept in" in caplog.text
+
+
+def test_a_full_disk_is_told_before_anything_is_written(
+    fresh: ModelCard, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    full = shutil.disk_usage("/")._replace(free=10 << 20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
+    assert not isinstance(registry.load(fresh), CompiledBackbone)
+    assert "no space left on device" in caplog.text
+    assert not compiled.home(fresh).exists()
+    with pytest.raises(ModelUnavailable, match="make room"):
+        registry.compile_now(fresh)
 
 
 def test_with_compiling_switched_off_nothing_is_compiled(fresh: ModelCard, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,23 +183,88 @@ def test_with_compiling_switched_off_nothing_is_compiled(fresh: ModelCard, monke
     assert not compiled.home(fresh).exists()
 
 
-def test_a_network_that_strays_is_refused_and_not_kept(
+def test_a_network_that_strays_is_refused_once_and_not_kept(
     fresh: ModelCard, sights: list[Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setitem(compiling.LEAST_COSINE, "fp32", 1.1)
     with pytest.raises(ModelUnavailable, match="strays too far from the original: cosine"):
         registry.compile_now(fresh, photos=[str(path) for path in sights])
-    assert not compiled.home(fresh).exists()
-    caplog.set_level(logging.WARNING)
+    assert [path.name for path in compiled.home(fresh).iterdir()] == [compiled.RECORD]
+    monkeypatch.setattr(compiling, "compile_network", lambda *_: pytest.fail("that was found out before"))
     assert not isinstance(registry.load(fresh), CompiledBackbone)
-    assert "runs uncompiled" in caplog.text
+    assert "runs uncompiled" in caplog.text and "strays too far" in caplog.text
 
 
-def test_eight_bits_are_another_model(fresh: ModelCard) -> None:
-    eight = registry.card(f"{fresh.name}@int8")
-    assert eight.fingerprint != fresh.fingerprint
-    assert replace(compiled.in_fp32(eight), summary=fresh.summary) == fresh
-    assert compiled.home(eight) != compiled.home(fresh)
+def test_what_was_kept_goes_when_photos_show_that_it_strays(
+    dinov2: ModelCard, sights: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert compiled.find(dinov2)
+    monkeypatch.setitem(compiling.LEAST_COSINE, "fp32", 1.1)
+    with pytest.raises(ModelUnavailable, match="strays too far"):
+        registry.compile_now(dinov2, photos=[str(path) for path in sights])
+    assert compiled.find(dinov2) is None
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        "[]",
+        '{"format": 1, "files": {}}',
+        '{"files": {"../../secret": {"size": 1, "sha256": ""}, "pictures.onnx": {"size": 1, "sha256": ""}}}',
+    ],
+)
+def test_a_record_that_cannot_be_believed(dinov2: ModelCard, record: str) -> None:
+    whole = json.loads((compiled.home(dinov2) / compiled.RECORD).read_text())
+    told = json.loads(record)
+    (compiled.home(dinov2) / compiled.RECORD).write_text(json.dumps({**whole, **told} if told else told))
+    assert compiled.find(dinov2) is None
+    assert compiled.trouble(dinov2) == "is damaged or of another version"
+    assert run_command(COMMAND, "models", dinov2.name).code == 0
+
+
+def test_damaged_and_without_torch_the_remedy_is_told(dinov2: ModelCard, photos: Path) -> None:
+    (compiled.home(dinov2) / "pictures.onnx.data").write_bytes(b"")
+    code = (
+        "import importlib.util, sys; real = importlib.util.find_spec\n"
+        "importlib.util.find_spec = lambda name, *a: None if name in ('torch', 'transformers') else real(name, *a)\n"
+        "from lookalike.cli import main; main()"
+    )
+    cat = next(path for path in photos.rglob("cat.*"))
+    done = run_command(sys.executable, "-c", code, "compare", cat, cat, "--model", str(dinov2.path))
+    assert done.code == 2
+    assert done.err.endswith("pip install 'lookalike[torch]'\n")
+
+
+def test_a_machine_that_cannot_run_what_was_compiled(
+    dinov2: ModelCard, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise ModelUnavailable("no kernel for this processor")
+
+    monkeypatch.setattr("lookalike.models.backbones.onnx.open_session", refuse)
+    assert not isinstance(registry.load(dinov2), CompiledBackbone)
+    assert "runs uncompiled, which is slower: no kernel for this processor" in caplog.text
+
+
+def test_eight_bits_are_another_model_and_must_be_asked_for(dinov2: ModelCard, photos: Path) -> None:
+    eight = registry.card(f"{dinov2.name}@int8")
+    assert eight.fingerprint != dinov2.fingerprint
+    assert compiled.home(eight) != compiled.home(dinov2)
+    assert replace(compiled.in_fp32(eight), summary=dinov2.summary) == dinov2
+    done = run_command(COMMAND, "index", str(photos), "--model", f"{dinov2.name}@int8")
+    assert done.code == 2
+    assert f"lookalike models compile {dinov2.name} --precision int8" in done.err
+    assert not (photos / ".lookalike").exists()
+
+
+def test_which_eight_bits_they_are_is_part_of_the_fingerprint(dinov2: ModelCard) -> None:
+    registry.compile_now(registry.card(f"{dinov2.name}@int8"))
+    first = registry.card(f"{dinov2.name}@int8")
+    record = json.loads((compiled.home(first) / compiled.RECORD).read_text())
+    record["files"]["pictures.onnx"]["sha256"] = "0" * 64
+    (compiled.home(first) / compiled.RECORD).write_text(json.dumps(record))
+    assert registry.card(f"{dinov2.name}@int8").fingerprint != first.fingerprint
+    assert replace(compiled.in_fp32(first), summary=dinov2.summary) == dinov2
 
 
 def test_tuning_is_remembered_for_this_machine_and_another_network_is_tried_anew() -> None:
@@ -205,9 +281,12 @@ def test_tuning_is_remembered_for_this_machine_and_another_network_is_tried_anew
     tuning.tuned("b", 2, open_with)
     tuning.tuned("a", 3, open_with)
     assert tried == [1, 2, 1, 2, 1, 3]
-    (registry.models_folder() / tuning.CACHE).write_text("{ damaged")
-    tuning.tuned("a", 2, open_with)
-    assert tried[6:] == [1, 2]
+    cache = registry.models_folder() / tuning.CACHE
+    for damaged in ("{ damaged", cache.read_text().replace('"batch": ', '"batch": -')):
+        cache.write_text(damaged)
+        del tried[:]
+        assert tuning.tuned("a", 2, open_with).batch >= 1
+        assert tried == [1, 2]
 
 
 def test_rows_are_those_of_the_catalogue() -> None:
@@ -241,12 +320,13 @@ def test_eight_bits_end_to_end(vit_tiny: None, photos: Path, tmp_path: Path) -> 
     cosines = (np.asarray(exact, dtype=np.float32) * np.asarray(eight, dtype=np.float32)).sum(axis=1)
     assert cosines.min() >= 0.995
     assert cosines.max() < 0.99999, "these are the same vectors"
-    assert "compiled (int8)" in run_command(COMMAND, "models", "vit-tiny@int8").out
+    assert "int8, " in run_command(COMMAND, "models", "vit-tiny@int8").out
     again = run_command(COMMAND, "models", "compile", "vit-tiny", "--precision", "int8")
-    assert "was compiled before" in again.out
+    assert "is compiled already" in again.out
 
 
 def test_eight_bit_vectors_do_not_depend_on_what_else_is_in_the_batch(vit_tiny: None, pictures: list[Picture]) -> None:
+    registry.compile_now(registry.card("vit-tiny@int8"))
     backbone = registry.load(registry.card("vit-tiny@int8"))
     together = backbone.embed(pictures)
     assert isinstance(backbone, CompiledBackbone)

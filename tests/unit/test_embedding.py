@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lookalike import embedding
+from lookalike import embedding, images
 from lookalike.embedding import embed_files, prepare
+from lookalike.errors import ModelUnavailable
 from lookalike.indexing import COMMIT_FILES
+from lookalike.models import registry
 from lookalike.store import thumbnails
 from lookalike.types import ImageFile, InputSpec, ModelCard, Picture, Tunable, Vectors
 
@@ -80,3 +82,14 @@ def test_no_picture_is_lost_for_want_of_a_thumbnail(
     monkeypatch.setattr(thumbnails, "QUALITY", "no quality that Pillow knows")
     for file in embed_files([replace(file) for file in files[:2]], [card], thumbnails=True):
         assert (file.thumbnail, file.reason, file.width, list(file.vectors)) == (None, None, SIDE, [card.name])
+
+
+def test_numbers_that_are_not_finite_are_never_stored() -> None:
+    class Damaged:
+        card = registry.card("color")
+
+        def embed(self, pictures: Sequence[Picture]) -> Vectors:
+            return np.full((len(pictures), self.card.dim), np.nan, dtype=np.float32)
+
+    with pytest.raises(ModelUnavailable, match="not finite"):
+        embedding.embed_pictures(Damaged(), [images.read(np.zeros((8, 8, 3), dtype=np.uint8))])

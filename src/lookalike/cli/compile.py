@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from lookalike.cli.output import echo_json, echo_text, note
+from lookalike.cli.output import echo_json, echo_text
 from lookalike.errors import NoImages
 
 
@@ -17,7 +17,9 @@ from lookalike.errors import NoImages
     show_default=True,
     help="int8: faster and smaller, and near, not equal: a model of its own, NAME@int8.",
 )
-@click.option("--photos", type=click.Path(), metavar="FOLDER", help="Check it on photos from there, too.")
+@click.option(
+    "--photos", type=click.Path(), metavar="FOLDER", help="Check it on photos from there, too; makes it anew."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def compile_(names: tuple[str, ...], precision: str, photos: str | None, as_json: bool) -> None:
     """Compile networks for this machine: faster on a CPU, and PyTorch need not start any more.
@@ -44,10 +46,10 @@ def compile_(names: tuple[str, ...], precision: str, photos: str | None, as_json
         found = None if paths else compiling.ready(card)
         fresh = found is None
         if found is None:
-            note(f"{card.name}: compiling, which takes some seconds ...")
             found = registry.compile_now(card, photos=paths)
+            card = registry.card(card.name)  # which network of 8 bits it is, is known now
         told.append({"name": card.name, "path": str(found.folder), "fresh": fresh, **found.record})
         if not as_json:
-            echo_text(f"{card.name}: {compiled.summary(found)}" + ("" if fresh else " (was compiled before)"))
+            echo_text(f"{card.name}: {'compiled' if fresh else 'is compiled already'}: {compiled.summary(found)}")
     if as_json:
         echo_json(told)

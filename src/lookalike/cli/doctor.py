@@ -14,7 +14,7 @@ import click
 
 from lookalike import __version__
 from lookalike.cli.output import echo_json, echo_text, table
-from lookalike.models import registry
+from lookalike.models import compiled, registry
 from lookalike.models.tuning import usable_cores
 from lookalike.models.weights import models_folder
 
@@ -49,6 +49,7 @@ def command(as_json: bool, offline: bool) -> None:
         "sqlite": sqlite3.sqlite_version,
         **{name: _version(name) for name in PACKAGES},
         "models folder": str(models_folder()),
+        "compiled networks": "{} ({:.0f} MB)".format(*_compiled()),
         "hub": _hub(offline),
         "file names": sys.getfilesystemencoding(),
     }
@@ -72,6 +73,11 @@ def _version(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return "not installed"
+
+
+def _compiled() -> tuple[int, float]:
+    count, size = compiled.usage()
+    return count, size / 1e6
 
 
 def _device() -> str:

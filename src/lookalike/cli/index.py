@@ -19,10 +19,10 @@ from lookalike.indexing import AddReport
 @click.option("--pool", metavar="HOW", help="How the models pool tokens, instead of their own way: mean, cls, ...")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Names or paths below FOLDER to leave out.")
 @click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Files worked on at a time [the cores].")
-@click.option("--batch", type=click.IntRange(min=1), metavar="N", help="Pictures a network takes at a time [measured].")
+@click.option("--batch", type=click.IntRange(1, 64), metavar="N", help="Pictures a network takes at a time [measured].")
 @click.option("--no-thumbnails", is_flag=True, help="Keep no small pictures for reports in the collection.")
 @click.option("--allow-empty", is_flag=True, help="Forget a folder's images even if none is left.")
-@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON; embed_seconds: without starting up.")
 @click.pass_context
 def command(
     ctx: click.Context,

@@ -9,9 +9,9 @@ import importlib.util
 import logging
 import os
 import shutil
+import sys
 import time
-from collections.abc import Callable, Sequence
-from importlib import metadata
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -22,6 +22,7 @@ from lookalike.errors import LookalikeError, ModelUnavailable, UnreadableImage, 
 from lookalike.models import compiled
 from lookalike.models.compiled import INT8, PICTURES, Compiled, precision
 from lookalike.models.drawn import drawn
+from lookalike.models.weights import FILES
 from lookalike.types import Backbone, ModelCard, Picture, TextBackbone, Vectors
 
 log = logging.getLogger("lookalike")
@@ -35,6 +36,12 @@ PATIENCE = 8.0
 
 NEEDED = ("onnx", "onnxscript")
 
+TEXTS = ("a cat", "two dogs on a beach at night", "Ein Café in Århus, 東京の夜", "a very long story " * 30)
+"""What networks that read are checked on."""
+
+
+Source = Callable[[], Backbone]
+
 
 @runtime_checkable
 class Exportable(Protocol):
@@ -43,29 +50,32 @@ class Exportable(Protocol):
     def export(self, folder: Path) -> None: ...
 
 
-def load(card: ModelCard, original: Callable[[], Backbone], photos: Sequence[str] = ()) -> Backbone:
+def load(card: ModelCard, original: Callable[[], Backbone], source: Source, photos: Sequence[str] = ()) -> Backbone:
     """The network as it is best run here: compiled, which is done first where it has not been.
 
     Args:
-        original: loads what it is made of: the network itself, or for 8 bits the compiled network in 32.
+        original: loads the network uncompiled, to be run where it cannot be compiled.
+        source: loads what it is compiled from.
         photos: paths; what is compiled now is checked on some of them.
 
     Where it cannot be compiled, the original is run, and the log says why. Raises ModelUnavailable where 8 bits were
     asked for and cannot be had.
     """
+    eight = precision(card) == INT8
     try:
         found = ready(card)
+        if found is None and (reason := compiled.refusal(card)):
+            raise ModelUnavailable(reason)
         if found is None:
-            log.warning("%s: compiling it for this machine, once (it takes some seconds) ...", card.name)
-            found = compile_network(card, original(), photos)
-            log.warning("%s: %s", card.name, compiled.summary(found))
+            found = compile_network(card, source, photos)
+            log.warning("%s: compiled: %s", card.name, compiled.summary(found))
         return opened(card, found, original)
-    except (ModelUnavailable, OSError) as error:
-        if precision(card) == INT8:
-            raise error if isinstance(error, ModelUnavailable) else _no_room(card, error) from error
-        why = error if isinstance(error, ModelUnavailable) else _no_room(card, error)
-        log.warning("%s: it runs uncompiled, which is slower: %s", card.name, why)
-        return original()
+    except ModelUnavailable as error:
+        if eight:
+            raise
+        backbone = original()  # if this fails, that is what is wrong
+        log.warning("%s: it runs uncompiled, which is slower: %s", card.name, error)
+        return backbone
 
 
 def ready(card: ModelCard) -> Compiled | None:
@@ -88,55 +98,86 @@ def opened(card: ModelCard, found: Compiled, original: Callable[[], Backbone]) -
     return CompiledWordsBackbone(card, found, words) if card.texts else CompiledBackbone(card, found)
 
 
-def compile_network(card: ModelCard, original: Backbone, photos: Sequence[str] = ()) -> Compiled:
+def compile_network(card: ModelCard, source: Source, photos: Sequence[str] = (), *, again: bool = False) -> Compiled:
     """Compile, check and keep a network.
 
     Args:
         card: of the network to be made; its `precision` says how.
-        original: the network that it is made of and held against: for 8 bits a `CompiledBackbone` in 32.
+        source: loads the network that it is made of and held against: for 8 bits the compiled one in 32.
         photos: paths of pictures to check it on, beside drawn ones.
+        again: even if it was compiled before.
 
     Raises:
-        ModelUnavailable: it cannot be exported or quantised, or what comes of it is not near enough.
-        OSError: there is no room for it.
+        ModelUnavailable: it cannot be exported or quantised, what comes of it is not near enough, or there is no room.
+            Then nothing of it is kept, but why, so that it is not tried at every start.
     """
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise ModelUnavailable(f"compiling needs {' and '.join(missing)}: pip install 'lookalike[torch]'")
+    try:
+        with compiled.alone():
+            if not again and (found := ready(card)):  # another process has been here meanwhile
+                return found
+            return _compile(card, source(), photos)
+    except OSError as error:
+        place = compiled.home(card).parent
+        why = (error.strerror or str(error)).lower()
+        raise ModelUnavailable(
+            f"model {card.name!r}: what is compiled cannot be kept in {place} ({why}):"
+            " make room, or set LOOKALIKE_MODELS"
+        ) from error
+
+
+def _compile(card: ModelCard, original: Backbone, photos: Sequence[str]) -> Compiled:
     began = time.perf_counter()
-    with compiled.alone():
-        _refuse_full_disk(card, original)
-        with compiled.placing(card) as folder:
-            try:
-                _made(card, original, folder)
-            except (LookalikeError, OSError):
-                raise
-            except Exception as error:  # exporters raise whatever their passes do
-                line = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-                raise ModelUnavailable(f"model {card.name!r} cannot be compiled: {line}") from error
+    log.warning("%s: compiling it for this machine, once (half a minute, more where it is large) ...", card.name)
+    _refuse_full_disk(card, original)
+    about = {
+        "model": card.name,
+        "base": compiled.in_fp32(card).fingerprint,
+        "precision": precision(card),
+        "made_with": compiled.made_with(),
+    }
+    with compiled.placing(card) as folder:
+        try:
+            _made(card, original, folder)
             facts = _measured(card, original, Compiled(folder, {"files": {}}), photos)
-            compiled.describe(folder, _about(card) | facts | {"seconds": round(time.perf_counter() - began, 1)})
-    found = compiled.find(card)
+        except ModelUnavailable as error:
+            for path in folder.iterdir():
+                path.unlink()
+            compiled.describe(folder, about | {"refused": str(error)})
+        else:
+            compiled.describe(folder, about | facts | {"seconds": round(time.perf_counter() - began, 1)})
+    found = compiled.find(card if precision(card) != INT8 else compiled.in_int8(compiled.in_fp32(card)))
     if found is None:
-        raise ModelUnavailable(f"{compiled.home(card)}: what was just written there is gone: compile again")
+        raise ModelUnavailable(compiled.refusal(card) or f"{compiled.home(card)}: is gone already: compile again")
     return found
 
 
 def _made(card: ModelCard, original: Backbone, folder: Path) -> None:
-    if precision(card) == INT8:
-        base = _folder_of(original)
-        quantising = importlib.import_module("lookalike.models.backbones.quantising")
-        try:
-            quantising.quantise(base / PICTURES, folder / PICTURES, drawn(card.input.size))
-        except UsageError as error:
-            raise ModelUnavailable(f"model {card.name!r}: {str(error).removeprefix(f'{base / PICTURES}: ')}") from error
-        for name in (compiled.WORDS, f"{compiled.WORDS}.data", compiled.TOKENIZER):
-            if (base / name).exists():
-                _linked(base / name, folder / name)
-    elif isinstance(original, Exportable):
-        original.export(folder)
-    else:
-        raise ModelUnavailable(f"model {card.name!r} has nothing to compile: only networks have")
+    try:
+        if precision(card) == INT8:
+            _quantise(card, _folder_of(original), folder)
+        elif isinstance(original, Exportable):
+            original.export(folder)
+        else:
+            raise ModelUnavailable(f"model {card.name!r} has nothing to compile: only networks have")
+    except (LookalikeError, OSError):
+        raise
+    except Exception as error:  # exporters raise whatever their passes do
+        line = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise ModelUnavailable(f"model {card.name!r} cannot be compiled: {line}") from error
+
+
+def _quantise(card: ModelCard, base: Path, folder: Path) -> None:
+    quantising = importlib.import_module("lookalike.models.backbones.quantising")
+    try:
+        quantising.quantise(base / PICTURES, folder / PICTURES, drawn(card.input.size))
+    except UsageError as error:
+        raise ModelUnavailable(f"model {card.name!r}: {str(error).removeprefix(f'{base / PICTURES}: ')}") from error
+    for name in (compiled.WORDS, f"{compiled.WORDS}.data", compiled.TOKENIZER):
+        if (base / name).exists():
+            _linked(base / name, folder / name)
 
 
 def _folder_of(original: Backbone) -> Path:
@@ -156,16 +197,19 @@ def _linked(source: Path, target: Path) -> None:
 
 def _measured(card: ModelCard, original: Backbone, made: Compiled, photos: Sequence[str]) -> dict[str, Any]:
     """Deviation from the original, overlap of the neighbours, and speed. Raises ModelUnavailable beyond the limit."""
-    from lookalike.models.backbones.compiled import CompiledBackbone
+    from lookalike.models.backbones.compiled import CompiledBackbone, read_with
     from lookalike.models.backbones.onnx import OnnxBackbone
 
     backbone = CompiledBackbone(card, made)
     for each in (backbone, original):
         if isinstance(each, OnnxBackbone):
             each.tune(workers=1, batch=1)
-    shown, taken = _sample(card, original, photos)
-    wanted, wanted_seconds = _one_by_one(original, shown)
-    found, found_seconds = _one_by_one(backbone, shown)
+    with _pytorch_on_one_thread():
+        shown, taken = _sample(card, original, photos)
+        (wanted, wanted_seconds), (found, found_seconds) = _side_by_side((original, backbone), shown)
+    if precision(card) != INT8 and (made.folder / compiled.WORDS).exists() and isinstance(original, TextBackbone):
+        wanted_words, found_words = original.embed_texts(TEXTS), read_with(card, made)(TEXTS)
+        wanted, found = np.concatenate([wanted, wanted_words]), np.concatenate([found, found_words])
     cosines = (wanted * found).sum(axis=1)
     least, limit = float(cosines.min()), LEAST_COSINE[precision(card)]
     facts = {
@@ -182,7 +226,7 @@ def _measured(card: ModelCard, original: Backbone, made: Compiled, photos: Seque
     if not least >= limit:
         raise ModelUnavailable(
             f"model {card.name!r} in {precision(card)} strays too far from the original: cosine {least:.4f} on one of"
-            f" {len(shown)} pictures (mean {cosines.mean():.4f}), {limit} is the least: use it uncompiled"
+            f" {len(cosines)} pictures and texts (mean {cosines.mean():.4f}), {limit} is the least: use it uncompiled"
             + (f" or in fp32: --model {card.name.removesuffix('@int8')}" if precision(card) == INT8 else "")
         )
     return facts
@@ -194,7 +238,7 @@ def _sample(card: ModelCard, original: Backbone, photos: Sequence[str]) -> tuple
     original.embed(simple[:1])  # the first is always slow
     began = time.perf_counter()
     original.embed(simple[:1])
-    most = int(max(4, min(PHOTOS, PATIENCE / (time.perf_counter() - began))))
+    most = int(max(8, min(PHOTOS, PATIENCE / (time.perf_counter() - began))))
     step = max(1, len(photos) // most)
     shown: list[Picture] = []
     for path in photos[::step][:most]:
@@ -203,15 +247,32 @@ def _sample(card: ModelCard, original: Backbone, photos: Sequence[str]) -> tuple
     return shown + simple[:most], len(shown)
 
 
-def _one_by_one(backbone: Backbone, pictures: Sequence[Picture]) -> tuple[Vectors, float]:
-    """Each by itself: the vectors, and the CPU-seconds that a picture takes at the median."""
-    backbone.embed(pictures[:1])
-    rows, seconds = [], []
+@contextlib.contextmanager
+def _pytorch_on_one_thread() -> Iterator[None]:
+    """Like the compiled network beside it: threads that wait for each other use up time, too."""
+    torch = sys.modules.get("torch")
+    before = torch.get_num_threads() if torch else 0
+    try:
+        if torch:
+            torch.set_num_threads(1)
+        yield
+    finally:
+        if torch:
+            torch.set_num_threads(before)
+
+
+def _side_by_side(backbones: Sequence[Backbone], pictures: Sequence[Picture]) -> list[tuple[Vectors, float]]:
+    """Each picture by each in turn: the vectors, and the CPU-seconds that a picture takes at the median."""
+    rows: list[list[Vectors]] = [[] for _ in backbones]
+    seconds: list[list[float]] = [[] for _ in backbones]
+    for backbone in backbones:
+        backbone.embed(pictures[:1])  # the first is always slow
     for picture in pictures:
-        began = time.process_time()
-        rows.append(backbone.embed([picture]))
-        seconds.append(time.process_time() - began)
-    return np.concatenate(rows), float(np.median(seconds))
+        for i, backbone in enumerate(backbones):
+            began = time.process_time()
+            rows[i].append(backbone.embed([picture]))
+            seconds[i].append(time.process_time() - began)
+    return [(np.concatenate(r), float(np.median(s))) for r, s in zip(rows, seconds, strict=True)]
 
 
 def _overlap(a: Vectors, b: Vectors, k: int) -> float:
@@ -225,30 +286,13 @@ def _overlap(a: Vectors, b: Vectors, k: int) -> float:
     return sum(shared) / (k * len(a))
 
 
-def _about(card: ModelCard) -> dict[str, Any]:
-    packages = ("lookalike", "onnxruntime", "onnx", "torch", "transformers")
-    made_with = {}
-    for name in packages:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            made_with[name] = metadata.version(name)
-    return {
-        "model": card.name,
-        "fingerprint": card.fingerprint,
-        "precision": precision(card),
-        "made_with": made_with,
-    }
-
-
 def _refuse_full_disk(card: ModelCard, original: Backbone) -> None:
     """Before anything is written: a disk that runs full in the middle is trouble for everybody on it."""
-    source = compiled.find(original.card)
-    place = source.folder if source else Path(original.card.path or "")
-    need = sum(file.stat().st_size for file in ([place] if place.is_file() else place.glob("*")) if file.is_file())
+    found = compiled.find(original.card)
+    place = found.folder if found else Path(original.card.path) if original.card.path else None
+    need = 0
+    if place is not None:
+        files = [place] if place.is_file() else [path for path in place.iterdir() if path.suffix in (*FILES, ".bin")]
+        need = max((path.stat().st_size for path in files), default=0)
     if shutil.disk_usage(compiled.home(card).parent).free < need + (64 << 20):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def _no_room(card: ModelCard, error: OSError) -> ModelUnavailable:
-    place = compiled.home(card).parent
-    why = (error.strerror or str(error)).lower()
-    return ModelUnavailable(f"what is compiled cannot be kept in {place} ({why}): make room, or set LOOKALIKE_MODELS")

@@ -67,8 +67,12 @@ def card(name: str) -> ModelCard:
     known = cards()
     if name in known:
         return _with_weights(known[name])
-    if name.endswith(f"@{compiled.INT8}"):
-        return compiled.in_int8(card(name.removesuffix(f"@{compiled.INT8}")))
+    head, eight, pool = name.partition(f"@{compiled.INT8}@")
+    if eight and not os.path.isdir(name):
+        return card(f"{head}@{pool}@{compiled.INT8}")
+    base = name.removesuffix(f"@{compiled.INT8}")
+    if base != name and not base.endswith(f"@{compiled.INT8}") and not os.path.isdir(name):
+        return compiled.in_int8(card(base))
     if (own := models_folder() / f"{name}.json").is_file():
         read_card(own)  # says what is wrong with it
     place, _, pool = (name, "", "") if os.path.isdir(name) else name.partition("@")
@@ -100,7 +104,13 @@ def downloadless() -> list[str]:
 
 def obstacle(card: ModelCard) -> Obstacle | None:
     """What keeps the model from running here now, or None."""
-    if compiled.find(card) is not None:
+    if compiled.precision(card) == compiled.INT8 and compiled.find(card) is None:
+        base = compiled.in_fp32(card)
+        command = f"lookalike models compile {base.name} --precision {compiled.INT8}"
+        if base.kind != "network":
+            return Obstacle("it has nothing to compile: only networks have", "")
+        return obstacle(base) or Obstacle(f"it is not compiled in 8 bits yet: run '{command}'", command)
+    if compiled.find(card) is not None and compiled.trouble(card) is None:
         return None
     if card.extra and not all(importlib.util.find_spec(module) for module in EXTRAS[card.extra]):
         command = f"pip install 'lookalike[{card.extra}]'"
@@ -141,10 +151,14 @@ def compile_now(card: ModelCard, *, photos: Sequence[str] = ()) -> compiled.Comp
     from lookalike.models import compiling
 
     with _loading:
-        if problem := obstacle(card):
+        base = compiled.in_fp32(card)
+        if base.kind != "network":
+            raise ModelUnavailable(f"model {base.name!r} has nothing to compile: only networks have")
+        if problem := obstacle(base):
             raise ModelUnavailable(f"model {card.name!r} cannot run: {problem.reason}")
-        found = compiling.compile_network(card, _source(card, photos), photos)
-        _loaded.pop(f"{card.name} {card.fingerprint}", None)
+        found = compiling.compile_network(card, lambda: _source(card, photos), photos, again=True)
+        for key in [key for key in _loaded if key.startswith(f"{card.name} ")]:
+            del _loaded[key]
         return found
 
 
@@ -154,25 +168,35 @@ def _is_compiled(card: ModelCard) -> bool:
         return True
     if card.extra != "torch" or (card.path or "").endswith(".onnx"):
         return compiled.find(card) is not None
-    if _has_gpu() and importlib.util.find_spec("torch"):
+    if os.environ.get(COMPILE, "").lower() in ("no", "0", "off", "false"):
         return False
-    return compiled.find(card) is not None or os.environ.get(COMPILE, "").lower() not in ("no", "0", "off", "false")
+    return not (_has_gpu() and importlib.util.find_spec("torch"))
 
 
 def _best(card: ModelCard, photos: Sequence[str]) -> Backbone:
     from lookalike.models import compiling
 
-    return compiling.load(card, lambda: _source(card, photos), photos)
+    backbone = compiling.load(card, lambda: _original(compiled.in_fp32(card)), lambda: _source(card, photos), photos)
+    if compiled.precision(card) == compiled.INT8:
+        now = compiled.in_int8(compiled.in_fp32(card))
+        if now.fingerprint != card.fingerprint:
+            raise ModelUnavailable(f"model {card.name!r} was made anew, and its numbers are others: run that again")
+    return backbone
 
 
 def _source(card: ModelCard, photos: Sequence[str]) -> Backbone:
     """What the card's compiled network is made of: for 8 bits the compiled one in 32, else the model as it is."""
     from lookalike.models import compiling
 
-    if compiled.precision(card) != compiled.INT8:
-        return _original(card)
     base = compiled.in_fp32(card)
-    found = compiling.ready(base) or compiling.compile_network(base, _original(base), photos)
+    if base is card and card.extra == "torch":
+        from lookalike.models.backbones.torch_runtime import on_cpu
+
+        with on_cpu():
+            return _original(card)
+    if base is card:
+        return _original(card)
+    found = compiling.ready(base) or compiling.compile_network(base, lambda: _source(base, photos), photos)
     return compiling.opened(base, found, lambda: _original(base))
 
 

@@ -7,6 +7,7 @@ processor; all give the same vectors.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import platform
 import time
@@ -26,6 +27,8 @@ WORTH = 1.03
 """A larger batch takes more memory: it must be so much faster."""
 
 CACHE = "tuning.cache"
+
+log = logging.getLogger("lookalike")
 
 Run = Callable[[int], object]
 """Put so many pictures through the network."""
@@ -51,7 +54,10 @@ def tuned(network: str, workers: int, open_with: Callable[[int], Run], batches: 
     place, key = models_folder() / CACHE, f"{_machine()}, {workers} workers"
     known = read_json(place)
     with suppress(KeyError, TypeError):
-        return Tuning(**known[key][network])
+        found = Tuning(**known[key][network])
+        if found.threads in (1, workers) and found.batch in batches:
+            return found
+    log.info("finding out how many pictures at a time are fastest here, once ...")
     found = _tried(workers, open_with, batches)
     fresh = {**known, key: {**_dict(known.get(key)), network: asdict(found)}}
     with suppress(OSError):  # where nothing can be written, it is found again the next time

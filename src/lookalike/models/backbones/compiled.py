@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from lookalike.errors import ModelUnavailable
 from lookalike.metrics import normalised
-from lookalike.models.backbones.onnx import OnnxBackbone, open_session
+from lookalike.models.backbones.onnx import OnnxBackbone, first_line, open_session
 from lookalike.models.compiled import INT8, PICTURES, TOKENIZER, WORDS, Compiled, precision
 from lookalike.models.tuning import usable_cores
 from lookalike.types import ModelCard, TextBackbone, Vectors
@@ -42,19 +43,32 @@ class CompiledWordsBackbone(CompiledBackbone):
         with self._loading:
             if self._embed_texts is None:
                 words = self._compiled.reads_words
-                self._embed_texts = _reader(self._compiled) if words else self._otherwise().embed_texts
+                self._embed_texts = read_with(self.card, self._compiled) if words else self._otherwise().embed_texts
         return self._embed_texts(texts)
 
 
-def _reader(compiled: Compiled) -> TextEmbedder:
-    from tokenizers import Tokenizer
+def read_with(card: ModelCard, compiled: Compiled) -> TextEmbedder:
+    """Texts -> (n, dim), by the compiled tower for words. Raises ModelUnavailable."""
+    try:
+        from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_file(str(compiled.folder / TOKENIZER))
+        tokenizer = Tokenizer.from_file(str(compiled.folder / TOKENIZER))
+    except ImportError as error:
+        raise ModelUnavailable(
+            f"model {card.name!r} cannot read words: tokenizers is not installed: pip install 'lookalike[torch]'"
+        ) from error
+    except Exception as error:  # whatever its parser raises
+        raise ModelUnavailable(
+            f"model {card.name!r}: {compiled.folder / TOKENIZER} cannot be used: lookalike models compile {card.name}"
+        ) from error
     session = open_session(str(compiled.folder / WORDS), threads=usable_cores(), packed=False)
 
     def embed_texts(texts: Sequence[str]) -> Vectors:
-        found = tokenizer.encode_batch(list(texts))
-        tokens = np.array([[text.ids, text.attention_mask] for text in found], dtype=np.int64)
-        return normalised(np.asarray(session.run(["vectors"], {"tokens": tokens})[0], dtype=np.float32))
+        try:
+            found = tokenizer.encode_batch(list(texts))
+            tokens = np.array([[text.ids, text.attention_mask] for text in found], dtype=np.int64)
+            return normalised(np.asarray(session.run(["vectors"], {"tokens": tokens})[0], dtype=np.float32))
+        except Exception as error:  # neither library has a common ancestor for its errors
+            raise ModelUnavailable(f"model {card.name!r} failed on words: {first_line(error)}") from error
 
     return embed_texts

@@ -58,6 +58,7 @@ class OnnxBackbone:
                 return
             # Weights that are mapped and packed at the same time would take twice the memory.
             self._session = None
+            self._turn = nullcontext()
             try:
                 found = self._best(workers, batch)
                 # A run on several threads is a run alone: others would only fight it for the cores.
@@ -67,9 +68,10 @@ class OnnxBackbone:
                 self._session = open_session(self._path, threads=self._threads)
 
     def _best(self, workers: int, batch: int | None) -> Tuning:
-        batches = (1,) if self._one_by_one else (batch,) if batch else BATCHES
+        if batch:
+            return Tuning(1, 1 if self._one_by_one else batch)
         network = f"{self.card.fingerprint}, onnxruntime {onnxruntime.__version__}"
-        return tuned(network if not batch else f"{network}, by {batch}", workers, self._trial, batches)
+        return tuned(network, workers, self._trial, (1,) if self._one_by_one else BATCHES)
 
     def _trial(self, threads: int) -> Callable[[int], object]:
         session = open_session(self._path, threads=threads)
@@ -99,7 +101,7 @@ class OnnxBackbone:
             with self._turn:
                 (out,) = session.run([self._output], {self._input.name: x})
         except Exception as error:  # onnxruntime has no common ancestor for its errors
-            raise ModelUnavailable(f"model {self.card.name!r} failed: {_first_line(error)}") from error
+            raise ModelUnavailable(f"model {self.card.name!r} failed: {first_line(error)}") from error
         out = np.asarray(out, dtype=np.float32)
         if out.ndim == 4:
             out = out.mean(axis=(2, 3))
@@ -238,8 +240,9 @@ def open_session(path: str, *, threads: int = 1, packed: bool = True) -> onnxrun
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime has no common ancestor for its errors
-        raise ModelUnavailable(f"{path}: not an ONNX file that can be run: {_first_line(error)}") from error
+        raise ModelUnavailable(f"{path}: not an ONNX file that can be run: {first_line(error)}") from error
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error of ONNX Runtime's says, in one line."""
     return str(error).strip().splitlines()[0][:200]
