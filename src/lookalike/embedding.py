@@ -113,8 +113,8 @@ def embed_pictures(backbone: Backbone, pictures: Sequence[Picture]) -> Vectors:
     vectors = backbone.embed(pictures)
     if not np.isfinite(vectors).all():
         raise ModelUnavailable(
-            f"model {backbone.card.name!r} gives numbers that are not finite: its weights, or what was compiled of them,"
-            " are damaged: get or compile them again"
+            f"model {backbone.card.name!r} gives numbers that are not finite: its weights, or what was compiled of"
+            " them, are damaged: get or compile them again"
         )
     return vectors
 

@@ -342,7 +342,7 @@ def test_a_network_of_convolutions_is_not_taken_in_eight_bits(shared: Path) -> N
     done = run_command(COMMAND, "models", "compile", "squeezenet", "--precision", "int8")
     assert done.code == 2
     assert "model 'squeezenet@int8': 8 bits do not pay" in done.err
-    assert len(done.err.splitlines()) == 2, "one line on what is going on, one on what is wrong"
+    assert len(done.err.splitlines()) == 3, "a line for each network that is compiled, one on what is wrong"
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
