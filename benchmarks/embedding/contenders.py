@@ -227,7 +227,7 @@ def compiling(task: dict[str, Any]) -> Answer:
     try:
         card = registry.card(task["name"])
         found = registry.compile_now(card, photos=[str(path) for path in files(task["pictures"])])
-        backbone = registry.load(card)
+        backbone = registry.load(registry.card(task["name"]))  # which names the 8-bit network by what it is now
     except LookalikeError as error:
         return {"skipped": str(error)}
     began = time.perf_counter()

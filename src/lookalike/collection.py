@@ -90,7 +90,7 @@ class Collection:
             }
 
     def thumbnail(self, image_id: str) -> bytes | None:
-        """The small JPEG (256 pixels) that was made of the image when it was embedded, if it was and is kept."""
+        """The small JPEG (about 320 pixels) that was made of the image when it was embedded, if it was and is kept."""
         return self._store.thumbnail(image_id)
 
     def close(self) -> None:

@@ -360,7 +360,7 @@ def test_what_is_no_small_jpeg_is_no_thumbnail(tmp_path: Path, value: object) ->
 
 @pytest.mark.parametrize(
     "size, expected",
-    [((640, 480), (256, 192)), ((3, 2), (3, 2)), ((256, 1), (256, 1)), ((1, 5000), (1, 256)), ((300, 400), (192, 256))],
+    [((640, 480), (320, 240)), ((3, 2), (3, 2)), ((256, 1), (256, 1)), ((1, 5000), (1, 264)), ((300, 400), (240, 320))],
 )
 def test_a_small_jpeg_keeps_the_shape_and_the_colours(size: tuple[int, int], expected: tuple[int, int]) -> None:
     pixels = np.full((size[1], size[0], 3), (200, 100, 40), dtype=np.uint8)

@@ -46,9 +46,9 @@ class OnnxBackbone:
         self._session: onnxruntime.InferenceSession | None = session
         self._turn: AbstractContextManager[object] = nullcontext()
         self._changing, self._tuned_for = threading.Lock(), (0, 0)
-        self._input = session.get_inputs()[0]
-        shape = self._input.shape
-        self._takes_pixels = self._input.type == "tensor(uint8)"
+        first = session.get_inputs()[0]  # and not kept: it would keep its session, and so the weights
+        self._input, shape = first.name, first.shape
+        self._takes_pixels = first.type == "tensor(uint8)"
         self._channels_last = len(shape) == 4 and shape[3] == 3 and shape[1] != 3
 
     def tune(self, workers: int, batch: int | None = None) -> None:
@@ -99,7 +99,7 @@ class OnnxBackbone:
     def _run(self, x: Any, session: onnxruntime.InferenceSession) -> Vectors:
         try:
             with self._turn:
-                (out,) = session.run([self._output], {self._input.name: x})
+                (out,) = session.run([self._output], {self._input: x})
         except Exception as error:  # onnxruntime has no common ancestor for its errors
             raise ModelUnavailable(f"model {self.card.name!r} failed: {first_line(error)}") from error
         out = np.asarray(out, dtype=np.float32)
