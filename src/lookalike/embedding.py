@@ -18,7 +18,7 @@ from lookalike.models.tuning import usable_cores
 from lookalike.store import small_jpeg
 from lookalike.types import Backbone, ImageFile, ModelCard, Picture, Tunable, Vectors
 
-BATCH = 16
+BATCH = 8
 """Files a worker takes at a time: enough for a network's matrices, few enough to lose little when killed."""
 
 MOST = 64
@@ -33,7 +33,7 @@ WORTH_TUNING = 64
 CHECKED_PHOTOS = 32
 """Files that a freshly compiled model is checked on."""
 
-HELD_BYTES = 64 << 20
+HELD_BYTES = 32 << 20
 """Decoded pixels that a worker holds before it embeds them: large pictures go in smaller batches."""
 
 PIXEL_BYTES = 4

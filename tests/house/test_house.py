@@ -57,7 +57,10 @@ def test_heavy_libraries_are_imported_only_where_they_are_wrapped() -> None:
         "faiss": {"exact.py", "exchange.py"},
         "onnxruntime": {"onnx.py", "onnx_graphs.py", "quantising.py", "doctor.py"},
         "onnx": {"onnx_graphs.py", "quantising.py"},
-        "cv2": {"hashes.py", "color.py", "hog.py", "vlad.py"},
+        "cv2": {
+            *("hashes.py", "color.py", "hog.py", "vlad.py"),
+            *("opencv.py", "matching.py", "geometry.py", "draw.py", "operators.py"),
+        },
         "sqlite3": {"reader.py", "writer.py", "trouble.py", "doctor.py"},
         "jinja2": {"report.py"},
         "torch": {path.name for path in SOURCES if path.parent.name == "backbones"},

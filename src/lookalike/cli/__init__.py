@@ -19,6 +19,7 @@ COMMANDS = {
     "index": "Embed the images of a folder, or bring its collection up to date.",
     "search": "Find the images most like one image, or like each image of a folder.",
     "compare": "Tell how alike two images are, by every model.",
+    "keypoints": "Find, draw and list the keypoints of an image.",
     "models": "List the models, tell all about one, or add a network of your own.",
     "info": "Tell what a collection holds.",
     "export": "Write a model's vectors as FAISS, NumPy or Parquet files.",

@@ -23,6 +23,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from lookalike.keypoints.features import SIFT_MIRROR
 from lookalike.models.preprocess import fit
 from lookalike.types import ModelCard, Picture, Pixels, Vectors
 
@@ -115,7 +116,7 @@ def sift(pixels: Pixels) -> Floats:
         _, found = detector.compute(grey, _grid(*grey.shape))
         found = found[found.any(axis=1)]
     root = np.sqrt(found / np.maximum(found.sum(axis=1, keepdims=True), np.float32(1e-9)))
-    mirrored = root[:, _MIRROR]
+    mirrored = root[:, SIFT_MIRROR]
     folded = np.hstack([(root + mirrored)[:, :64], np.abs(root - mirrored)[:, :64]])
     return np.asarray(folded / np.sqrt(2), dtype=np.float32)
 
@@ -142,13 +143,5 @@ def _product(a: Floats, b: Floats) -> Floats:
     """a @ b by OpenCV, in this thread: NumPy's BLAS starts threads of its own, and pictures wait in its queue."""
     return np.asarray(cv2.gemm(a, np.ascontiguousarray(b), 1, np.empty(0), 0), dtype=np.float32)
 
-
-def _mirror() -> npt.NDArray[np.int64]:
-    """(128,): where each component of SIFT's 4 rows x 4 columns x 8 directions lies in the mirrored patch."""
-    row, column, direction = np.ogrid[:4, :4, :8]
-    return np.asarray(((3 - row) * 4 + column) * 8 + (-direction) % 8, dtype=np.int64).ravel()
-
-
-_MIRROR = _mirror()
 
 DESCRIBE: dict[str, Callable[[Pixels], Floats]] = {"sift": sift, "orb": orb}

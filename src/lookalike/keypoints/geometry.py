@@ -1,0 +1,163 @@
+"""Whether matched keypoints agree on one way in which a picture was moved, turned, scaled, sheared or tilted.
+
+Three kinds of transform, each freer than the one before: a similarity (moved, turned, scaled), an affine one (sheared,
+squeezed as well), a homography (seen from elsewhere). A freer one always fits more pairs, by chance too: the strictest
+is taken that keeps nearly all of what the freest does.
+
+MAGSAC Barath et al., "MAGSAC++, a Fast, Reliable and Accurate Robust Estimator" (CVPR 2020), by OpenCV
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from lookalike.keypoints.features import SIFT_MIRROR, Features, Floats
+from lookalike.keypoints.matching import RATIO, Pairs, match
+
+Kind = Literal["similarity", "affine", "homography"]
+
+FEWEST = 6
+"""Pairs that agree: fewer do so by chance."""
+
+NEAR = 0.006
+"""How far a pair may be off, as a share of the picture's longer side: 4 pixels of 640."""
+
+NEARLY_ALL = 0.9
+"""What share of the freest transform's pairs a stricter one must keep to be preferred."""
+
+_MAX_STRETCH = 12.0
+"""Copies are hardly ever larger or smaller by more, in any direction: beyond, it is chance that fits."""
+
+Transform = npt.NDArray[np.float64]
+"""(3, 3): a point (x, y, 1) of the one picture to the other's."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Matches:
+    """What two pictures have in common, keypoint by keypoint.
+
+    pairs:     (m, 2) places in the two lists of keypoints
+    inliers:   (m,) whether the pair agrees with the transform
+    transform: from the one picture to the other; None where nothing agrees
+    kind:      of the transform
+    mirrored:  whether the other shows the one mirrored
+    """
+
+    pairs: Pairs
+    inliers: npt.NDArray[np.bool_]
+    transform: Transform | None = None
+    kind: Kind | None = None
+    mirrored: bool = False
+
+    @property
+    def count(self) -> int:
+        """How many pairs agree: 0 where the pictures have nothing in common."""
+        return int(self.inliers.sum())
+
+
+def verify(a: Features, b: Features, *, ratio: float = RATIO, mirror: bool = False) -> Matches:
+    """Match two pictures' features and find the transform that most pairs agree on.
+
+    With `mirror` the mirrored first picture is tried as well (SIFT only: the others have no mirrored descriptor),
+    and the better of the two is taken. Raises ValueError for features of two methods.
+    """
+    found = fit(match(a, b, ratio), a, b)
+    if not mirror or a.method != "sift":
+        return found
+    other = mirrored(a)
+    turned = fit(match(other, b, ratio), other, b)
+    if turned.count <= found.count:
+        return found
+    assert turned.transform is not None  # noqa: S101 - something agrees
+    flip = np.array([[-1.0, 0, a.size[0]], [0, 1, 0], [0, 0, 1]])
+    return replace(turned, transform=turned.transform @ flip, mirrored=True)
+
+
+def fit(pairs: Pairs, a: Features, b: Features) -> Matches:
+    """The transform that most of `pairs` agree on, of the strictest kind that will do."""
+    nothing = Matches(pairs, np.zeros(len(pairs), dtype=bool))
+    if len(pairs) < FEWEST:
+        return nothing
+    start, end = a.points[pairs[:, 0]], b.points[pairs[:, 1]]
+    near = NEAR * max(b.size)
+    tried = [(kind, transform, _agreeing(transform, start, end, near)) for kind, transform in _tried(start, end, near)]
+    plausible = [row for row in tried if row[2].sum() >= FEWEST and _plausible(row[1], a.size)]
+    if not plausible:
+        return nothing
+    most = max(_different(start[inliers], near) for _, _, inliers in plausible)
+    if most < FEWEST:
+        return nothing
+    for kind, transform, inliers in plausible:
+        if _different(start[inliers], near) >= NEARLY_ALL * most:
+            return Matches(pairs, inliers, transform, kind)
+    return nothing
+
+
+def mirrored(features: Features) -> Features:
+    """The SIFT features of the mirrored picture, without looking at it."""
+    points = features.points.copy()
+    points[:, 0] = features.size[0] - points[:, 0]
+    return replace(
+        features,
+        points=points,
+        angles=(180 - features.angles) % 360,
+        descriptors=np.ascontiguousarray(features.descriptors[:, SIFT_MIRROR]),
+    )
+
+
+def _tried(start: Floats, end: Floats, near: float) -> list[tuple[Kind, Transform]]:
+    """Robust fits of each kind, the strictest first. The seeds are OpenCV's own and fixed: the same each time."""
+    found: list[tuple[Kind, Transform]] = []
+    partial, _ = cv2.estimateAffinePartial2D(start, end, method=cv2.RANSAC, ransacReprojThreshold=near, maxIters=2000)
+    if partial is not None:
+        found.append(("similarity", _whole(partial)))
+    affine, _ = cv2.estimateAffine2D(start, end, method=cv2.USAC_MAGSAC, ransacReprojThreshold=near, maxIters=2000)
+    if affine is not None:
+        found.append(("affine", _whole(affine)))
+    homography, _ = cv2.findHomography(start, end, cv2.USAC_MAGSAC, near, maxIters=2000)
+    if homography is not None:
+        found.append(("homography", np.asarray(homography, dtype=np.float64)))
+    return found
+
+
+def _whole(affine: npt.NDArray[Any]) -> Transform:
+    return np.vstack([affine, [0.0, 0.0, 1.0]])
+
+
+def _agreeing(transform: Transform, start: Floats, end: Floats, near: float) -> npt.NDArray[np.bool_]:
+    moved = _moved(transform, start)
+    return np.asarray(np.linalg.norm(moved - end, axis=1) <= near)
+
+
+def _moved(transform: Transform, points: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """(n, 2) where the transform puts points; infinitely far where it has its horizon."""
+    plain = np.asarray(points, dtype=np.float64).reshape(-1, 2)
+    whole = np.hstack([plain, np.ones((len(plain), 1))]) @ transform.T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        moved = whole[:, :2] / whole[:, 2:]
+    return np.where((whole[:, 2:] > 0) & np.isfinite(moved), moved, np.inf)
+
+
+def _plausible(transform: Transform, size: tuple[int, int]) -> bool:
+    """Whether a picture of that size comes out whole, not inside out, and neither as a dot nor as a line."""
+    width, height = size
+    corners = _moved(transform, [(0, 0), (width, 0), (width, height), (0, height)])
+    if not np.isfinite(corners).all():
+        return False
+    sides = np.linalg.norm(np.roll(corners, -1, axis=0) - corners, axis=1) / [width, height, width, height]
+    x, y = corners.T
+    turn = np.roll(corners, -1, axis=0) - corners
+    crosses = turn[:, 0] * np.roll(turn[:, 1], -1) - turn[:, 1] * np.roll(turn[:, 0], -1)
+    area = 0.5 * np.sum(x * np.roll(y, -1) - y * np.roll(x, -1))
+    convex = bool((crosses > 0).all())
+    return convex and area > 0 and sides.min() > 1 / _MAX_STRETCH and sides.max() < _MAX_STRETCH
+
+
+def _different(points: Floats, near: float) -> int:
+    """How many places that are not the same: a keypoint with several angles must not count several times."""
+    return len(np.unique((points / max(near, 1e-6)).round(), axis=0))

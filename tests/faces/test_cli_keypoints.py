@@ -1,0 +1,82 @@
+"""`lookalike keypoints`, as users run it."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.conftest import Result
+
+Cli = Callable[..., Result]
+
+
+@pytest.fixture
+def cat(photos: Path) -> Path:
+    return next(photos.rglob("cat.jpg"))
+
+
+@pytest.mark.parametrize("method, width", [("sift", 128), ("orb", 32)])
+def test_picture_and_table(lookalike_cli: Cli, cat: Path, tmp_path: Path, method: str, width: int) -> None:
+    drawn, table = tmp_path / "drawn.png", tmp_path / "table.csv"
+    done = lookalike_cli("keypoints", cat, "--method", method, "--rich", "--out", drawn, "--table", table)
+    assert done.code == 0
+    assert str(drawn) in done.err and str(table) in done.err
+    with open(table, newline="", encoding="utf-8") as file:
+        head, *rows = csv.reader(file)
+    assert head == ["x", "y", "diameter", "angle", "strength", *(f"d{i}" for i in range(width))]
+    assert f": {len(rows)} keypoints ({method}; " in done.out
+    with Image.open(cat) as photo, Image.open(drawn) as picture:
+        assert picture.size == photo.size
+        assert all(0 <= float(x) <= photo.width and 0 <= float(y) <= photo.height for x, y, *_ in rows)
+        red, _, blue = np.moveaxis(np.asarray(picture, dtype=int), 2, 0)
+    assert (red - blue > 40).sum() > 5 * len(rows), "rings of orange on a grey picture"
+
+
+def test_json_and_limit(lookalike_cli: Cli, cat: Path) -> None:
+    found = json.loads(lookalike_cli("keypoints", cat, "--keypoints", "50", "--json").out)
+    assert found["keypoints"] == 50
+    assert found["method"] == "sift"
+    with Image.open(cat) as photo:
+        assert (found["width"], found["height"]) == photo.size
+
+
+def test_parquet(lookalike_cli: Cli, cat: Path, tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    assert lookalike_cli("keypoints", cat, "--table", tmp_path / "t.parquet", "--keypoints", "20").code == 0
+    table = parquet.read_table(tmp_path / "t.parquet")
+    assert table.num_rows == 20
+    assert len(table["descriptor"][0].as_py()) == 128
+
+
+def test_a_flat_picture_has_none(lookalike_cli: Cli, tmp_path: Path) -> None:
+    Image.new("RGB", (100, 80), "teal").save(tmp_path / "flat.png")
+    done = lookalike_cli("keypoints", tmp_path / "flat.png", "--out", tmp_path / "o.png", "--table", tmp_path / "t.csv")
+    assert done.code == 0
+    assert ": 0 keypoints" in done.out
+    assert (tmp_path / "o.png").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--out", "x.webp"], "--out x.webp: name a file that ends in .png or .jpg"),
+        (["--table", "x.xls"], "--table x.xls: name a file that ends in .csv or .parquet"),
+        (["--out", "/nowhere/x.png"], "/nowhere/x.png: cannot be written"),
+    ],
+)
+def test_what_cannot_be_written_is_told(lookalike_cli: Cli, cat: Path, arguments: list[str], message: str) -> None:
+    done = lookalike_cli("keypoints", cat, *arguments)
+    assert done.code == 2
+    assert message in done.err
+    assert len(done.err.splitlines()) == 1
+
+
+def test_no_picture(lookalike_cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "x.jpg").write_text("no")
+    assert lookalike_cli("keypoints", tmp_path / "x.jpg").code == 3
