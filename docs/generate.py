@@ -111,6 +111,10 @@ read and decoded once.
 
 {_provenance(indexing)}
 
+{_memory()}
+
+{_shares()}
+
 ## Exact search
 
 {search["dim"]} dimensions, the {search["k"]} nearest, one thread. The floor is the time that the machine takes to read
@@ -120,6 +124,31 @@ as many bytes at all; private memory is what can neither be shared nor dropped.
 
 {_provenance(search)}
 """
+
+
+def _memory() -> str:
+    found = json.loads((RESULTS / "flat_memory.json").read_text())
+    return f"""### Memory
+
+{found["images"]:,} pictures of 640 x 480 into one collection: {found["mb_at_1000"]:.0f} MB after the first thousand,
+{found["mb_at_end"]:.0f} MB at the end.
+
+![memory against pictures done](../benchmarks/results/flat_memory.png)
+
+{_provenance(found)}"""
+
+
+def _shares() -> str:
+    found = json.loads((RESULTS / "python_share.json").read_text())
+    kinds = {name: name for name in found["rows"][0] if name != "looks"}
+    return f"""### Where the time goes
+
+Shares of {found["rate"]} looks a second at all threads that run, from outside, while the photos are indexed. "Other
+Python" is all that is not in the files that decode, prepare, infer, make thumbnails or commit; hashing is part of it.
+
+{_table(found["rows"], kinds)}
+
+{_provenance(found)}"""
 
 
 def _embedding() -> str:

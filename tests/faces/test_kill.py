@@ -76,7 +76,14 @@ def start_and_stop(many: Path, tmp_path: Path) -> StartAndStop:
     def run(into: Path, how: signal.Signals, after: int) -> Result:
         models = [word for name in ("phash", "hog", "halting") for word in ("--model", name)]
         command = [COMMAND, "index", many, "--into", into, *models, "--workers", "1"]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+        process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            # Where the suite runs in the background of a shell, Ctrl-C is ignored, and by all that it starts.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
         deadline = time.monotonic() + 60
         while committed(into) < after and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.01)
