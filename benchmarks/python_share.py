@@ -65,7 +65,7 @@ def profile(photos: Path, model: str, folder: Path) -> Counter[str]:
     seen: Counter[str] = Counter()
     for line in stacks.read_text(encoding="utf-8", errors="replace").splitlines():
         stack, _, count = line.rpartition(" ")
-        if stack.split(";")[-1].startswith("wait ("):  # for the workers: py-spy takes some of that for work
+        if "wait (" in stack.split(";")[-1]:  # for the workers: py-spy takes some of that for work
             continue
         if "embed_files" in stack or "_embed_batch" in stack or "commit" in stack:  # not the start and the end
             seen[kind(stack)] += int(count)
