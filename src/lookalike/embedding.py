@@ -60,8 +60,7 @@ def prepare(
         backbone = registry.load(card, photos=photos)
         if isinstance(backbone, Tunable) and (batch or len(files) >= WORTH_TUNING):
             backbone.tune(workers or usable_cores(), batch)
-        if isinstance(backbone, Tunable):
-            taken = max(taken, backbone.batch)
+        taken = max(taken, _batch_of(backbone))
     return min(taken, MOST)
 
 
@@ -88,7 +87,7 @@ def embed_files(
     """
     workers = workers or usable_cores()
     taken = min(taken, max(1, -(-len(files) // workers)))  # a few files are shared out, too
-    work = _Work(cards, wanted, measure, thumbnails)
+    work = _Work(cards, wanted, measure, thumbnails, {card.name: _batch_of(registry.load(card)) for card in cards})
     waiting: deque[Future[list[ImageFile]]] = deque()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="embed")
     try:
@@ -130,6 +129,11 @@ class _Work:
     wanted: Wanted | None
     measure: bool
     thumbnails: bool
+    batches: Mapping[str, int]
+
+
+def _batch_of(backbone: Backbone) -> int:
+    return backbone.batch if isinstance(backbone, Tunable) else BATCH
 
 
 def _embed_batch(files: Sequence[ImageFile], work: _Work) -> list[ImageFile]:
@@ -141,10 +145,10 @@ def _embed_batch(files: Sequence[ImageFile], work: _Work) -> list[ImageFile]:
             held += _decode(result, work, queues)
         except UnreadableImage as error:
             result.reason, result.sha256 = error.reason, None
-        if held > HELD_BYTES:
-            _embed_queues(work.cards, queues)
-            held = 0
-    _embed_queues(work.cards, queues)
+        # What is decoded waits no longer than it must: pixels are most of what a worker holds.
+        _embed_queues(work.cards, queues, {} if held > HELD_BYTES else work.batches)
+        held = held if any(queues.values()) else 0
+    _embed_queues(work.cards, queues, {})
     return results
 
 
@@ -173,9 +177,11 @@ def _pixels(picture: Picture) -> int:
     return width * height
 
 
-def _embed_queues(cards: Sequence[ModelCard], queues: Mapping[str, Queue]) -> None:
+def _embed_queues(cards: Sequence[ModelCard], queues: Mapping[str, Queue], least: Mapping[str, int]) -> None:
+    """Embed, by each model, what waits for it, if that is as many pictures as it takes at `least`."""
     for card in cards:
-        if queue := queues[card.name]:
+        queue = queues[card.name]
+        if len(queue) >= least.get(card.name, 1):
             backbone = registry.load(card)
             if not _embed(backbone, queue):
                 worked = [_embed(backbone, [item]) for item in queue]
