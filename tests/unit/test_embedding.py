@@ -71,8 +71,15 @@ def test_pixels_are_counted_as_pillow_keeps_them(
     files: list[ImageFile], card: ModelCard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(embedding, "HELD_BYTES", 10 * 4 * SIDE * SIDE - 1)
+    load(card).tune(1, 25)
     assert all(file.vectors for file in embed_files(files[:25], [card], workers=1, taken=25))
     assert load(card).given == [10, 10, 5]
+
+
+def test_no_more_pictures_wait_than_the_network_takes(files: list[ImageFile], card: ModelCard) -> None:
+    load(card).tune(1, 4)
+    assert all(file.vectors for file in embed_files(files[:10], [card], workers=1, taken=10))
+    assert load(card).given == [4, 4, 2]
 
 
 def test_no_picture_is_lost_for_want_of_a_thumbnail(
