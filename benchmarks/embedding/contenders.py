@@ -64,16 +64,22 @@ def loop(task: dict[str, Any]) -> Answer:
     """One picture after the other."""
     prepare, embed = network(task)
 
-    import numpy as np
     from PIL import Image
 
     def one(path: Path) -> Any:
         return embed(prepare(Image.open(path).convert("RGB")))
 
-    one(files(task["first"])[0])
+    return timed(task, lambda folder: [one(path) for path in files(folder)])
+
+
+def timed(task: dict[str, Any], run: Callable[[str], list[Any]]) -> Answer:
+    """One picture to be ready, then all of them by the clock; their vectors are saved."""
+    import numpy as np
+
+    run(task["first"])
     started, clock = time.time(), Clock()
     clock.start()
-    vectors = [one(path) for path in files(task["pictures"])]
+    vectors = run(task["pictures"])
     answer = clock.stop()
     np.save(task["vectors"], np.concatenate(vectors))
     return answer | {"start_seconds": started - task["began"]}
@@ -83,7 +89,6 @@ def dataloader(task: dict[str, Any]) -> Answer:
     """PyTorch's own way to keep processors busy: as many worker processes as cores decode and prepare batches."""
     prepare, embed = network(task)
 
-    import numpy as np
     from PIL import Image
     from torch.utils.data import DataLoader, Dataset
 
@@ -104,13 +109,7 @@ def dataloader(task: dict[str, Any]) -> Answer:
         return [embed(batch) for batch in DataLoader(pictures, batch_size=size, num_workers=workers)]
 
     workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    run(task["first"])
-    started, clock = time.time(), Clock()
-    clock.start()
-    vectors = run(task["pictures"])
-    answer = clock.stop()
-    np.save(task["vectors"], np.concatenate(vectors))
-    return answer | {"start_seconds": started - task["began"]}
+    return timed(task, run)
 
 
 def network(task: dict[str, Any]) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
@@ -168,7 +167,6 @@ def sentence_transformers(task: dict[str, Any]) -> Answer:
     if task["model"] != "clip":
         return {"skipped": "sentence-transformers knows no way to this network's vectors"}
 
-    import numpy as np
     from PIL import Image
     from sentence_transformers import SentenceTransformer
 
@@ -179,13 +177,7 @@ def sentence_transformers(task: dict[str, Any]) -> Answer:
         parts = [paths[start : start + BATCH] for start in range(0, len(paths), BATCH)]
         return [model.encode([Image.open(path) for path in part], batch_size=BATCH) for part in parts]
 
-    run(task["first"])
-    started, clock = time.time(), Clock()
-    clock.start()
-    vectors = run(task["pictures"])
-    answer = clock.stop()
-    np.save(task["vectors"], np.concatenate(vectors))
-    return answer | {"start_seconds": started - task["began"]}
+    return timed(task, run)
 
 
 # --- Lookalike ---

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lookalike.collection import Collection
-    from lookalike.collection import open_collection as open
     from lookalike.comparison import Comparison, compare
     from lookalike.errors import LookalikeError, UnreadableImage
     from lookalike.models.custom import register as model
+    from lookalike.opening import open_collection as open
     from lookalike.types import Hit, Hits, Term
 
 __version__ = "0.1.0"
@@ -33,7 +33,7 @@ _DOOR = {
     "UnreadableImage": "lookalike.errors:UnreadableImage",
     "compare": "lookalike.comparison:compare",
     "model": "lookalike.models.custom:register",
-    "open": "lookalike.collection:open_collection",
+    "open": "lookalike.opening:open_collection",
 }
 __all__ = [
     "Collection",

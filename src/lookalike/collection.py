@@ -11,20 +11,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from lookalike import images
-from lookalike.embedding import embed_files, embed_picture
-from lookalike.errors import LookalikeError, ModelMismatch, ModelUnavailable, NoCollection, UnreadableImage, UsageError
-from lookalike.index.exact import ExactIndex
+from lookalike.embedding import embed_files, embed_picture, embed_pictures
+from lookalike.errors import LookalikeError, ModelMismatch, ModelUnavailable, UnreadableImage, UsageError
 from lookalike.indexing import AddReport, Progress, existing_folder, update
 from lookalike.metrics import normalised
 from lookalike.models import registry
-from lookalike.store import CATALOGUE, PRIVATE, ModelEntry, Reader, Writer
-from lookalike.types import Hit, Hits, ImageFile, ImageRef, Term, Vectors
+from lookalike.ranking import Part, Ranker
+from lookalike.store import PRIVATE, ModelEntry, Reader, Writer
+from lookalike.types import Hits, ImageFile, ImageRef, Term, Vectors
+from lookalike.views import PLAIN, Views
 
 IMPORTED = "imported"
 """How the fingerprint of vectors begins that came without the model that made them."""
+
+PLUS = "+"
+"""Between the names of models that make one ranking together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,6 @@ class Collection:
     def __init__(self, directory: str | os.PathLike[str], folder: str | None = None) -> None:
         self.directory = Path(os.path.realpath(directory))
         self._folder = folder
-        self._indexes: dict[str, tuple[ModelEntry, int, ExactIndex, npt.NDArray[np.bool_] | None]] = {}
 
     # -- what it holds ---------------------------------------------------------------------------------------
 
@@ -95,9 +97,9 @@ class Collection:
 
     def close(self) -> None:
         """Let go of the files; the next use opens them again."""
+        self.__dict__.pop("_ranker", None)
         if store := self.__dict__.pop("_store", None):
             store.close()
-        self._indexes.clear()
 
     # -- adding ----------------------------------------------------------------------------------------------
 
@@ -180,27 +182,41 @@ class Collection:
     # -- searching -------------------------------------------------------------------------------------------
 
     def search(
-        self, query: images.ImageLike, *, model: str | None = None, k: int = 10, include_self: bool = False
+        self,
+        query: images.ImageLike,
+        *,
+        model: str | None = None,
+        k: int = 10,
+        include_self: bool = False,
+        views: Views = PLAIN,
     ) -> Hits:
-        """The k images most like `query` by one model (default: the collection's first).
+        """The k images most like `query` by one model (default: the collection's first), or by "several+together".
 
         `query` is a path, the bytes of a file, a PIL image or an array. A path that is in the collection is left
-        out of its own results, unless `include_self`. Files with the same bytes are hits of their own.
+        out of its own results, unless `include_self`. Files with the same bytes are hits of their own. `views` says
+        which parts of the query are looked for too, and how several models make one ranking.
 
         Raises NoCollection, UnreadableImage, UnknownModel, ModelUnavailable, ModelMismatch.
         """
-        entry = self._entry(model or next(iter(self.models), registry.DEFAULT))
+        entries = self._parts(model)
         if not isinstance(query, (str, os.PathLike)):
-            return self._rank("-", self._vector(query, entry, "the query"), entry, k)
+            return self._rank("-", [(e, self._views(query, e, "the query", views)) for e in entries], k, views=views)
         path = os.fspath(query)
         try:
-            vector = self._vector(images.read_bytes(path), entry, path)
+            data = images.read_bytes(path)
+            parts = [(entry, self._views(data, entry, path, views)) for entry in entries]
         except UnreadableImage as error:
             raise UnreadableImage(error.reason, path) from error
-        return self._rank(path, vector, entry, k, hidden=[] if include_self else [path])
+        return self._rank(path, parts, k, [] if include_self else [path], views)
 
     def search_terms(
-        self, terms: Sequence[Term], *, model: str | None = None, k: int = 10, include_self: bool = False
+        self,
+        terms: Sequence[Term],
+        *,
+        model: str | None = None,
+        k: int = 10,
+        include_self: bool = False,
+        views: Views = PLAIN,
     ) -> Hits:
         """The k images nearest to a mix of words and images: the weighted sum of their unit vectors.
 
@@ -209,17 +225,20 @@ class Collection:
 
         Raises what `search` does, and ModelUnavailable where there are words and the model cannot read any.
         """
-        entry = self._entry(model or next(iter(self.models), registry.DEFAULT))
+        entries = self._parts(model)
         if not terms:
             raise UsageError("an empty query: give words or an image")
         images_first = sorted(terms, key=lambda term: term.image is None)  # a missing file is told before all the work
-        total = np.asarray(sum(term.weight * self._term(term, entry) for term in images_first))
-        if not np.linalg.norm(total) > 1e-6:
-            raise UsageError("the parts of the query cancel each other out: give them other weights")
+        parts = []
+        for entry in entries:
+            total = np.asarray(sum(term.weight * self._term(term, entry) for term in images_first))
+            if not np.linalg.norm(total) > 1e-6:
+                raise UsageError("the parts of the query cancel each other out: give them other weights")
+            parts.append((entry, normalised(total)[None]))
         paths = [term.image for term in terms if term.image is not None]
         query = "".join(f"{' - ' if term.weight < 0 else ' + '}{term}" for term in terms)
         query = query.removeprefix(" + ").lstrip()
-        return self._rank(query, normalised(total), entry, k, [] if include_self else paths)
+        return self._rank(query, parts, k, [] if include_self else paths, views)
 
     def _term(self, term: Term, entry: ModelEntry) -> Vectors:
         if term.image is not None:
@@ -236,31 +255,48 @@ class Collection:
         k: int = 10,
         include_self: bool = False,
         workers: int | None = None,
+        views: Views = PLAIN,
     ) -> Iterator[Answer]:
         """Search with many files by several models (default: all of its own): one Answer a query, in order."""
         if models:
-            entries = [self._entry(name) for name in dict.fromkeys(models)]
+            columns_of = [self._parts(name) for name in dict.fromkeys(models)]
         else:
-            entries = [entry for entry in self.entries() if not self._problem(entry)]
-        if not entries:
+            columns_of = [[entry] for entry in self.entries() if not self._problem(entry)]
+        if not columns_of:
             self.usable()  # says why there is none
-        cards = [registry.card(entry.name) for entry in entries if not _is_imported(entry)]
-        wanted = functools.partial(self._store.missing, models=[card.name for card in cards])
+        names = dict.fromkeys(entry.name for entries in columns_of for entry in entries if not _is_imported(entry))
+        cards = [registry.card(name) for name in names]
+        wanted = functools.partial(self._store.missing, models=list(names))
         for file in embed_files([ImageFile(path) for path in queries], cards, wanted=wanted, workers=workers):
             if file.reason is not None or file.sha256 is None:
                 yield Answer(file.path, reason=file.reason)
                 continue
             columns = []
-            for entry in entries:
-                vector = file.vectors.get(entry.name)
-                if vector is None:
-                    vector = self._stored(entry, file.sha256)
-                if vector is None and models:
-                    raise self._no_model(entry, file.path)
-                if vector is None:  # nobody asked for this one by name
-                    continue
-                columns.append(self._rank(file.path, vector, entry, k, [] if include_self else [file.path]))
+            for entries in columns_of:
+                known = [(entry, self._known(entry, file)) for entry in entries]
+                parts = [(entry, vectors) for entry, vectors in known if vectors is not None]
+                if len(parts) < len(known):
+                    if not models:  # nobody asked for this one by name
+                        continue
+                    raise self._no_model(next(entry for entry, vectors in known if vectors is None), file.path)
+                if views.further:
+                    parts = [(e, np.vstack([v, self._others(file.path, e, file.path, views)])) for e, v in parts]
+                columns.append(self._rank(file.path, parts, k, [] if include_self else [file.path], views))
             yield Answer(file.path, tuple(columns))
+
+    def _known(self, entry: ModelEntry, file: ImageFile) -> Vectors | None:
+        """(1, dim): the vector that a query was just embedded to, or that is stored of it."""
+        vector = file.vectors.get(entry.name)
+        if vector is None and file.sha256:
+            vector = self._stored(entry, file.sha256)
+        return None if vector is None else vector[None]
+
+    def _parts(self, model: str | None) -> list[ModelEntry]:
+        """The models that make one ranking: "a+b" names two."""
+        name = model or next(iter(self.models), registry.DEFAULT)
+        if PLUS in name and name not in self.models and not os.path.isdir(name):
+            return [self._entry(each) for each in dict.fromkeys(name.split(PLUS))]
+        return [self._entry(name)]
 
     def _entry(self, name: str) -> ModelEntry:
         """The collection's model of that name, if this machine's is still the same."""
@@ -309,10 +345,22 @@ class Collection:
             raise self._no_model(entry, name)
         return embed_picture(source, registry.card(entry.name), name)
 
+    def _views(self, source: images.ImageLike, entry: ModelEntry, name: str, views: Views) -> Vectors:
+        """(v, dim): of the whole picture, and of the views that were asked for."""
+        whole = self._vector(source, entry, name)[None]
+        return np.vstack([whole, self._others(source, entry, name, views)]) if views.further else whole
+
+    def _others(self, source: images.ImageLike, entry: ModelEntry, name: str, views: Views) -> Vectors:
+        if _is_imported(entry):
+            raise self._no_model(entry, name)
+        card = registry.card(entry.name)
+        picture = images.read(source, side=card.input.read_side, name=name)
+        return embed_pictures(registry.load(card), views.of(picture))
+
     def _stored(self, entry: ModelEntry, sha256: str) -> Vectors | None:
         with self._store.snapshot():
             current = self._now(entry)
-            row = self._store.row_of(current, sha256)
+            row = self._store.rows_of(current, [sha256]).get(sha256)
             return None if row is None else np.asarray(self._store.vectors(current)[row], dtype=np.float32)
 
     def _no_model(self, entry: ModelEntry, query: str) -> ModelUnavailable:
@@ -321,38 +369,19 @@ class Collection:
             " search with an image of the collection, or with another --model"
         )
 
-    def _rank(self, query: str, vector: Vectors, entry: ModelEntry, k: int, hidden: Sequence[str] = ()) -> Hits:
+    def _rank(
+        self, query: str, parts: Sequence[Part], k: int, hidden: Sequence[str] = (), views: Views = PLAIN
+    ) -> Hits:
         if k < 1:
             raise UsageError(f"k is {k}: ask for one hit or more")
-        # A link is the picture that it leads to, and a picture of its own: neither is its own result.
-        left_out = {os.path.join(os.path.realpath(os.path.dirname(p)), os.path.basename(p)) for p in hidden}
-        left_out |= {os.path.realpath(path) for path in hidden}
         with self._store.snapshot():
-            entry = self._now(entry)
-            index, allowed = self._index(entry)
-            cosines, rows = index.search(vector[None], k + len(left_out), allowed=allowed)
-            images_of = self._store.images(entry, [row for row in rows[0] if row >= 0])
-        found: list[tuple[float, ImageRef]] = [
-            (float(cosine), image)
-            for cosine, row in zip(cosines[0], rows[0], strict=True)
-            for image in images_of.get(int(row), ())
-            if image.path not in left_out
-        ]
-        items = (Hit(rank, cosine, image) for rank, (cosine, image) in enumerate(found[:k], 1))
-        return Hits(query, entry.name, tuple(items))
+            now = [(self._now(entry), vectors) for entry, vectors in parts]
+            items, usual = self._ranker.rank(now, k, hidden, views.fuse)
+        return Hits(query, PLUS.join(entry.name for entry, _ in parts), items, usual)
 
-    def _index(self, entry: ModelEntry) -> tuple[ExactIndex, npt.NDArray[np.bool_] | None]:
-        """The index over the model's committed rows, and which of them live; kept until a commit changes them."""
-        dead = self._store.dead_rows(entry)
-        held = self._indexes.get(entry.name)
-        if held is None or held[:2] != (entry, len(dead)):
-            allowed = None
-            if dead:
-                allowed = np.ones(entry.rows, dtype=np.bool_)
-                allowed[dead] = False
-            held = (entry, len(dead), ExactIndex(self._store.vectors(entry)), allowed)
-            self._indexes[entry.name] = held
-        return held[2], held[3]
+    @functools.cached_property
+    def _ranker(self) -> Ranker:
+        return Ranker(self._store)
 
     def vectors(self, model: str) -> tuple[list[ImageRef], Vectors]:
         """All of a model's vectors: (n,) images, one a file, and (n, dim) unit rows beside them."""
@@ -365,34 +394,3 @@ class Collection:
 
 def _is_imported(entry: ModelEntry) -> bool:
     return entry.fingerprint.startswith(IMPORTED)
-
-
-def open_collection(path: str | os.PathLike[str], *, into: str | os.PathLike[str] | None = None) -> Collection:
-    """Open the collection of a folder, or a collection's own directory (`lookalike.open`).
-
-    `path` may be a folder that holds a collection, a folder that has none yet (`add()` makes `path/.lookalike`),
-    or a collection directory. With `into` the collection lies there, and `path` is the folder that `add()` takes.
-
-    Raises UsageError where `path` is no folder.
-    """
-    real = os.path.realpath(path)
-    if into is not None:
-        return Collection(into, real)
-    if os.path.exists(os.path.join(real, CATALOGUE)):
-        return Collection(real)
-    return Collection(os.path.join(existing_folder(path), PRIVATE), real)
-
-
-def nearest_collection(start: str | os.PathLike[str] = ".") -> Collection:
-    """The collection of `start` or of the nearest folder above it, found as git finds its repository.
-
-    Raises NoCollection where there is none.
-    """
-    folder = Path(os.path.realpath(start))
-    for place in (folder, *folder.parents):
-        for directory in (place, place / PRIVATE):
-            if Reader.exists(directory):
-                return Collection(directory)
-    raise NoCollection(
-        f"{folder}: no collection here or above: name one with --collection DIR, or run 'lookalike index FOLDER'"
-    )

@@ -14,6 +14,7 @@ import numpy as np
 from lookalike import images
 from lookalike.errors import ModelUnavailable, UnreadableImage
 from lookalike.models import registry
+from lookalike.models.compiled import PHOTOS
 from lookalike.models.tuning import usable_cores
 from lookalike.store import small_jpeg
 from lookalike.types import Backbone, ImageFile, ModelCard, Picture, Tunable, Vectors
@@ -29,9 +30,6 @@ AHEAD = 4
 
 WORTH_TUNING = 64
 """Files for which a model is tuned to the machine: for fewer, the trial would take longer than it saves."""
-
-CHECKED_PHOTOS = 32
-"""Files that a freshly compiled model is checked on."""
 
 HELD_BYTES = 32 << 20
 """Decoded pixels that a worker holds before it embeds them: large pictures go in smaller batches."""
@@ -55,7 +53,7 @@ def prepare(
     never more than MOST. Returns how many files a worker should take at a time for that. Raises ModelUnavailable.
     """
     taken, batch = BATCH, min(batch, MOST) if batch else None
-    photos = [file.path for file in files[:: max(1, len(files) // CHECKED_PHOTOS)]][:CHECKED_PHOTOS]
+    photos = [file.path for file in files[:: max(1, len(files) // PHOTOS)]][:PHOTOS]
     for card in cards:
         backbone = registry.load(card, photos=photos)
         if isinstance(backbone, Tunable) and (batch or len(files) >= WORTH_TUNING):

@@ -7,7 +7,7 @@ import importlib
 import json
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -16,13 +16,14 @@ import numpy as np
 
 from lookalike.collection import IMPORTED, Collection
 from lookalike.embedding import embed_files, embed_picture
-from lookalike.errors import StorageError, UnreadableImage, UsageError
+from lookalike.errors import UnreadableImage, UsageError
 from lookalike.indexing import Progress
 from lookalike.metrics import normalised
 from lookalike.models import registry
 from lookalike.models.weights import sha256
 from lookalike.store import Writer
 from lookalike.types import ImageFile, ImageRef, InputSpec, ModelCard, Vectors
+from lookalike.writing import write_whole
 
 faiss: Any = importlib.import_module("faiss")
 
@@ -50,9 +51,12 @@ def write_faiss(collection: Collection, model: str, path: str, metric: Metric = 
 
     def save(part: str) -> None:
         with Path(part).open("wb") as file:  # FAISS by itself takes no name that is not UTF-8
-            faiss.write_index(index, faiss.PyCallbackIOWriter(file.write))
+            try:
+                faiss.write_index(index, faiss.PyCallbackIOWriter(file.write))
+            except RuntimeError as error:  # whatever the file had to say
+                raise OSError("no room for it, perhaps") from error
 
-    _replacing(path, save)
+    write_whole(path, save)
     _write_paths(path, refs)
     return len(refs)
 
@@ -65,7 +69,7 @@ def write_npy(collection: Collection, model: str, path: str) -> int:
         with Path(part).open("wb") as file:
             np.save(file, vectors, allow_pickle=False)
 
-    _replacing(path, save)
+    write_whole(path, save)
     _write_paths(path, refs)
     return len(refs)
 
@@ -93,7 +97,7 @@ def write_parquet(collection: Collection, model: str, path: str) -> int:
         },
         metadata={"model": model},
     )
-    _replacing(path, lambda part: parquet.write_table(table, part))
+    write_whole(path, lambda part: parquet.write_table(table, part))
     return len(refs)
 
 
@@ -240,16 +244,4 @@ def _verify(card: ModelCard, paths: Sequence[str], vectors: Vectors, index_path:
 def _write_paths(path: str, refs: Sequence[ImageRef]) -> None:
     stem = path.removesuffix(Path(path).suffix)
     text = json.dumps([ref.path for ref in refs], indent=0)
-    _replacing(f"{stem}.paths.json", lambda part: Path(part).write_text(text, encoding="utf-8"))
-
-
-def _replacing(path: str, write: Callable[[str], object]) -> None:
-    """Write beside, then rename: a reader sees the old file or the new one, never a part."""
-    part = f"{path}.{os.getpid()}.part"
-    try:
-        write(part)
-        os.replace(part, path)
-    except (OSError, RuntimeError) as error:
-        Path(part).unlink(missing_ok=True)
-        why = error.strerror if isinstance(error, OSError) else "cannot be written"
-        raise StorageError(f"{path}: {why}: choose another place for the file") from error
+    write_whole(f"{stem}.paths.json", lambda part: Path(part).write_text(text, encoding="utf-8"))

@@ -10,19 +10,19 @@ from __future__ import annotations
 
 import base64
 import os
-import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import TypeAlias
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lookalike import __version__
-from lookalike.errors import LookalikeError, StorageError
+from lookalike.errors import LookalikeError
 from lookalike.images import ImageLike, thumbnail
 from lookalike.types import Hit, Hits, Score
+from lookalike.writing import showable, write_whole
 
 HIT_SIDE, QUERY_SIDE, LARGE_SIDE, TOC_SIDE = 320, 480, 1024, 96
 """Longest sides in pixels: about twice the size on the page, for screens with small pixels."""
@@ -60,23 +60,7 @@ Kept: TypeAlias = Callable[[str], bytes | None]
 def write(path: str | os.PathLike[str], sections: Sequence[Section], *, title: str, kept: Kept | None = None) -> None:
     """Write the report to `path`: all of it or, on a StorageError, nothing."""
     page = render(sections, title=title, kept=kept).encode()
-    target = os.path.realpath(path)
-    beside = f"{target}.{os.getpid()}.tmp"
-    try:
-        try:
-            with open(beside, "xb") as file:
-                file.write(page)
-            os.replace(beside, target)
-        except OSError:
-            with suppress(OSError):
-                os.unlink(beside)
-            raise
-    except OSError as error:
-        why = error.strerror or type(error).__name__
-        raise StorageError(
-            f"{_showable(os.fspath(path))}: the report cannot be written ({why}); "
-            "name a file in a folder that exists, has room and lets you write"
-        ) from error
+    write_whole(path, lambda part: Path(part).write_bytes(page))
 
 
 def render(sections: Sequence[Section], *, title: str, kept: Kept | None = None) -> str:
@@ -158,16 +142,6 @@ def _missing(path: str) -> str:
     return "file cannot be read" if os.path.lexists(path.replace("\0", "")) else "file is gone"
 
 
-# Surrogates have no UTF-8, control characters no shape, and marks of direction can make "gpj.exe" read
-# "exe.jpg": none of them belongs on a page, all of them can be in a file's name.
-_UNSHOWABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-
-
-def _showable(text: str) -> str:
-    """`text` for the eye: one line, valid Unicode; control characters as their pictures (␊), others as �."""
-    return _UNSHOWABLE.sub(lambda m: chr(0x2400 + ord(m[0])) if m[0] < " " else "�", text)
-
-
 def _percent(share: float) -> str:
     """The length of a bar for a score: NaN and excess included, CSS gets 0% to 100%."""
     return f"{100 * min(max(share, 0.0), 1.0) if share == share else 0:.1f}%"
@@ -180,7 +154,7 @@ _pages = Environment(
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
-    finalize=lambda value: _showable(value) if type(value) is str else value,
+    finalize=lambda value: showable(value) if type(value) is str else value,
 )
 _pages.filters.update(name=_name, place=_place, missing=_missing, percent=_percent)
 _pages.tests["search"] = lambda section: isinstance(section, SearchSection)

@@ -259,12 +259,37 @@ class ImageRef:
 
 
 @dataclass(frozen=True, slots=True)
+class Evidence:
+    """What local features say of a query and a hit.
+
+    method:    what found the features
+    pairs:     keypoints of the one that look like one of the other
+    inliers:   pairs that agree on one transform; 0 where the two have nothing in common
+    kind:      of the transform: "similarity", "affine" or "homography"; None where there is none
+    transform: 3 rows of 3: a point (x, y, 1) of the query's own pixels to the hit's
+    mirrored:  whether the hit shows the query mirrored
+    chance:    0 to 1: how likely both show the same picture, or parts of it (see `calibration`)
+    note:      why nothing could be verified, where nothing could
+    """
+
+    method: str
+    pairs: int = 0
+    inliers: int = 0
+    kind: str | None = None
+    transform: tuple[tuple[float, ...], ...] | None = None
+    mirrored: bool = False
+    chance: float = 0.0
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
-    """One result: `cosine` in -1 to 1, `score` = (cosine + 1) / 2, `rank` from 1."""
+    """One result: `cosine` in -1 to 1, `score` = (cosine + 1) / 2, `rank` from 1; `evidence` where it was verified."""
 
     rank: int
     cosine: float
     image: ImageRef
+    evidence: Evidence | None = None
 
     @property
     def score(self) -> float:
@@ -276,12 +301,25 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
+class Usual:
+    """The cosines between a picture and others that have nothing to do with it: their mean and standard deviation."""
+
+    mean: float
+    deviation: float
+
+    def standard(self, cosine: float) -> float:
+        """How many deviations a cosine is above the mean."""
+        return (cosine - self.mean) / self.deviation
+
+
+@dataclass(frozen=True, slots=True)
 class Hits(Sequence[Hit]):
-    """The ranked results of one query with one model."""
+    """The ranked results of one query with one model; `usual` is what the query has with any picture there."""
 
     query: str
     model: str
     items: tuple[Hit, ...]
+    usual: Usual | None = None
 
     def __len__(self) -> int:
         return len(self.items)

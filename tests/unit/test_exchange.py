@@ -145,7 +145,7 @@ def test_files_that_do_not_fit_are_refused(collection: Collection, tmp_path: Pat
     (tmp_path / "broken.index").write_bytes(b"nothing of the kind")
     with pytest.raises(UsageError, match="not a FAISS index"):
         read_faiss(str(tmp_path / "broken.index"), str(tmp_path / "out.paths.json"), "x", into)
-    with pytest.raises(StorageError, match="another place"):
+    with pytest.raises(StorageError, match="name a file in a folder"):
         write_npy(collection, "color", str(tmp_path / "no" / "such" / "folder.npy"))
 
 

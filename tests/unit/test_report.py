@@ -272,7 +272,7 @@ def test_a_target_that_cannot_be_written(tmp_path: Path, cat: str) -> None:
     folder = tmp_path / "folder"
     (folder / "full").mkdir(parents=True)
     for target in (folder, tmp_path / "no\nsuch" / "report.html", cat + "/report.html"):
-        with pytest.raises(StorageError, match=r"cannot be written .*; name a file in a folder") as raised:
+        with pytest.raises(StorageError, match=r"cannot be written .*: name a file in a folder") as raised:
             write(target, [SearchSection(cat, [])], title="New")
         assert "\n" not in str(raised.value)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["cat.jpg", "folder"]

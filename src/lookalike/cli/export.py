@@ -8,9 +8,9 @@ import click
 
 import lookalike
 from lookalike.cli.output import echo_text
-from lookalike.collection import nearest_collection
 from lookalike.errors import UsageError
 from lookalike.exchange import write_faiss, write_npy, write_parquet
+from lookalike.opening import nearest_collection
 
 
 @click.command()

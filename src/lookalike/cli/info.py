@@ -6,7 +6,7 @@ import click
 
 import lookalike
 from lookalike.cli.output import echo_json, echo_text, table
-from lookalike.collection import nearest_collection
+from lookalike.opening import nearest_collection
 
 
 @click.command()

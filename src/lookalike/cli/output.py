@@ -8,12 +8,13 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any
 
 import click
 
 from lookalike.indexing import Progress
-from lookalike.types import Hits, Score
+from lookalike.types import Evidence, Hit, Hits, Score
 
 
 def echo_json(data: object) -> None:
@@ -56,11 +57,18 @@ def hits_json(hits: Hits) -> dict[str, Any]:
     return {
         "query": hits.query,
         "model": hits.model,
-        "hits": [
-            {"rank": hit.rank, "path": hit.path, "cosine": _short(hit.cosine), "score": _short(hit.score)}
-            for hit in hits
-        ],
+        "hits": [_hit_json(hit) for hit in hits],
     }
+
+
+def _hit_json(hit: Hit) -> dict[str, Any]:
+    told = {"rank": hit.rank, "path": hit.path, "cosine": _short(hit.cosine), "score": _short(hit.score)}
+    return told if hit.evidence is None else told | {"evidence": evidence_json(hit.evidence)}
+
+
+def evidence_json(evidence: Evidence) -> dict[str, Any]:
+    """What verification found, as the contract of `--json` has it."""
+    return {**asdict(evidence), "chance": _short(evidence.chance)}
 
 
 def scores_json(scores: Sequence[Score]) -> list[dict[str, Any]]:
@@ -78,7 +86,7 @@ def columns_text(columns: Sequence[Hits]) -> list[str]:
     names = shortened([hit.path for hits in columns for hit in hits])
     each = (width - 4) // max(1, len(columns)) - 2
     cells = [
-        [hits.model, *(f"{hit.score:.3f} {_clip(printable(names[hit.path]), each - 6)}" for hit in hits)]
+        [hits.model, *(_clip(f"{hit.score:.3f} {_verified(hit)}", printable(names[hit.path]), each) for hit in hits)]
         for hits in columns
     ]
     widths = [max(map(len, column)) for column in cells]
@@ -88,6 +96,13 @@ def columns_text(columns: Sequence[Hits]) -> list[str]:
         label = "" if i == 0 else str(i)
         lines.append(f"{label:>3} " + "  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip())
     return lines
+
+
+def _verified(hit: Hit) -> str:
+    """What keypoints say of a hit, in a few signs: how many agree, and how likely it is the same picture."""
+    if hit.evidence is None:
+        return ""
+    return f"[{hit.evidence.inliers:>3} agree, {hit.evidence.chance:>4.0%}] "
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -104,9 +119,10 @@ def shortened(paths: Sequence[str]) -> dict[str, str]:
     return {path: os.path.relpath(path, common) for path in paths}
 
 
-def _clip(text: str, width: int) -> str:
-    """The end of a name says more than its beginning."""
-    return text if len(text) <= width or width < 8 else "…" + text[1 - width :]
+def _clip(head: str, name: str, width: int) -> str:
+    """Both in so many characters: the end of a name says more than its beginning."""
+    left = width - len(head)
+    return head + (name if len(name) <= left or left < 8 else "…" + name[1 - left :])
 
 
 @contextmanager

@@ -34,6 +34,11 @@ INT8 = "int8"
 INT8_REVISION = "int8.1"
 """Changes whenever the numbers of 8-bit networks do."""
 
+PHOTOS = 32
+"""Photos that a freshly compiled network is checked on."""
+
+NOTHING = "has nothing to compile: only networks have"
+
 
 @dataclass(frozen=True, slots=True)
 class Compiled:

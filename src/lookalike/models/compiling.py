@@ -20,7 +20,7 @@ import numpy as np
 from lookalike import images
 from lookalike.errors import LookalikeError, ModelUnavailable, UnreadableImage, UsageError
 from lookalike.models import compiled
-from lookalike.models.compiled import INT8, PICTURES, Compiled, precision
+from lookalike.models.compiled import INT8, PHOTOS, PICTURES, Compiled, precision
 from lookalike.models.drawn import drawn
 from lookalike.models.weights import FILES
 from lookalike.types import Backbone, ModelCard, Picture, TextBackbone, Vectors
@@ -30,7 +30,6 @@ log = logging.getLogger("lookalike")
 LEAST_COSINE = {"fp32": 0.9999, INT8: 0.995}
 """What is further from the original on any picture is refused."""
 
-PHOTOS = 32
 PATIENCE = 8.0
 """Seconds that the original may take for its share of the check: a very large network is checked on fewer pictures."""
 
@@ -40,7 +39,7 @@ TEXTS = ("a cat", "two dogs on a beach at night", "Ein Café in Århus, 東京�
 """What networks that read are checked on."""
 
 
-Source = Callable[[], Backbone]
+Loads = Callable[[], Backbone]
 
 
 @runtime_checkable
@@ -50,7 +49,7 @@ class Exportable(Protocol):
     def export(self, folder: Path) -> None: ...
 
 
-def load(card: ModelCard, original: Callable[[], Backbone], source: Source, photos: Sequence[str] = ()) -> Backbone:
+def load(card: ModelCard, original: Loads, source: Loads, photos: Sequence[str] = ()) -> Backbone:
     """The network as it is best run here: compiled, which is done first where it has not been.
 
     Args:
@@ -86,7 +85,7 @@ def ready(card: ModelCard) -> Compiled | None:
     return compiled.find(card)
 
 
-def opened(card: ModelCard, found: Compiled, original: Callable[[], Backbone]) -> Backbone:
+def opened(card: ModelCard, found: Compiled, original: Loads) -> Backbone:
     """The compiled network. Raises ModelUnavailable where this machine's ONNX Runtime cannot run it."""
     from lookalike.models.backbones.compiled import CompiledBackbone, CompiledWordsBackbone
 
@@ -98,7 +97,7 @@ def opened(card: ModelCard, found: Compiled, original: Callable[[], Backbone]) -
     return CompiledWordsBackbone(card, found, words) if card.texts else CompiledBackbone(card, found)
 
 
-def compile_network(card: ModelCard, source: Source, photos: Sequence[str] = (), *, again: bool = False) -> Compiled:
+def compile_network(card: ModelCard, source: Loads, photos: Sequence[str] = (), *, again: bool = False) -> Compiled:
     """Compile, check and keep a network.
 
     Args:
@@ -148,7 +147,8 @@ def _compile(card: ModelCard, original: Backbone, photos: Sequence[str]) -> Comp
             compiled.describe(folder, about | {"refused": str(error)})
         else:
             compiled.describe(folder, about | facts | {"seconds": round(time.perf_counter() - began, 1)})
-    found = compiled.find(card if precision(card) != INT8 else compiled.in_int8(compiled.in_fp32(card)))
+    now = card if precision(card) != INT8 else compiled.in_int8(compiled.in_fp32(card))  # of 8 bits, named anew
+    found = compiled.find(now)
     if found is None:
         raise ModelUnavailable(compiled.refusal(card) or f"{compiled.home(card)}: is gone already: compile again")
     return found
@@ -161,7 +161,7 @@ def _made(card: ModelCard, original: Backbone, folder: Path) -> None:
         elif isinstance(original, Exportable):
             original.export(folder)
         else:
-            raise ModelUnavailable(f"model {card.name!r} has nothing to compile: only networks have")
+            raise ModelUnavailable(f"model {card.name!r} {compiled.NOTHING}")
     except (LookalikeError, OSError):
         raise
     except Exception as error:  # exporters raise whatever their passes do

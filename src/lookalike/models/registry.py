@@ -108,7 +108,7 @@ def obstacle(card: ModelCard) -> Obstacle | None:
         base = compiled.in_fp32(card)
         command = f"lookalike models compile {base.name} --precision {compiled.INT8}"
         if base.kind != "network":
-            return Obstacle("it has nothing to compile: only networks have", "")
+            return Obstacle(f"it {compiled.NOTHING}", "")
         return obstacle(base) or Obstacle(f"it is not compiled in 8 bits yet: run '{command}'", command)
     if compiled.find(card) is not None and compiled.trouble(card) is None:
         return None
@@ -153,7 +153,7 @@ def compile_now(card: ModelCard, *, photos: Sequence[str] = ()) -> compiled.Comp
     with _loading:
         base = compiled.in_fp32(card)
         if base.kind != "network":
-            raise ModelUnavailable(f"model {base.name!r} has nothing to compile: only networks have")
+            raise ModelUnavailable(f"model {base.name!r} {compiled.NOTHING}")
         if problem := obstacle(base):
             raise ModelUnavailable(f"model {card.name!r} cannot run: {problem.reason}")
         found = compiling.compile_network(card, lambda: _source(card, photos), photos, again=True)

@@ -213,15 +213,20 @@ class Reader:
         with self._lock, told_plainly(str(self.directory)):
             return [row for (row,) in self._db.execute("SELECT row FROM dead WHERE model_id = ?", (model.id,))]
 
-    def row_of(self, model: ModelEntry, sha256: str) -> int | None:
-        """The row that holds the picture's vector, if there is one."""
+    def rows_of(self, model: ModelEntry, hashes: Iterable[str]) -> dict[str, int]:
+        """The row of each of these pictures that has a vector of the model."""
+        query = (
+            "SELECT c.sha256, v.row FROM json_each(?) CROSS JOIN contents c CROSS JOIN vectors v"
+            " WHERE c.sha256 = value AND v.model_id = ? AND v.content_id = c.id"
+        )
         with self._lock, told_plainly(str(self.directory)):
-            found = self._db.execute(
-                "SELECT v.row FROM vectors v JOIN contents c ON c.id = v.content_id"
-                " WHERE v.model_id = ? AND c.sha256 = ?",
-                (model.id, sha256),
-            ).fetchone()
-        return None if found is None else int(found[0])
+            return dict(self._db.execute(query, (json.dumps(list(hashes)), model.id)))
+
+    def some(self, count: int) -> list[str]:
+        """The hashes of so many pictures: always the same ones, and as good as drawn by lot."""
+        with self._lock, told_plainly(str(self.directory)):
+            rows = self._db.execute("SELECT sha256 FROM contents ORDER BY sha256 LIMIT ?", (count,))
+            return [sha256 for (sha256,) in rows]
 
     def images(self, model: ModelEntry, rows: Iterable[int] | None = None) -> dict[int, list[ImageRef]]:
         """The files that show the picture of each row, sorted by path (None: of all rows, in row order)."""

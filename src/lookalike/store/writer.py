@@ -152,7 +152,7 @@ class Writer(Reader):
             for name in models
         }
         for name, block in rows.items():
-            for sha256 in self._having(models[name], block):
+            for sha256 in self.rows_of(models[name], block):
                 del block[sha256]
         small = {file.sha256: file.thumbnail for file in files if file.sha256 and file.thumbnail}
         self._spare(lambda: self._thumbnails.put(small))
@@ -181,15 +181,6 @@ class Writer(Reader):
                 )
                 self._db.execute("UPDATE models SET rows = rows + ? WHERE id = ?", (len(block), model.id))
             self._bury(before)
-
-    def _having(self, model: ModelEntry, hashes: Iterable[str]) -> list[str]:
-        """Which of these pictures have a vector of the model."""
-        query = (
-            "SELECT c.sha256 FROM json_each(?) CROSS JOIN contents c CROSS JOIN vectors v"
-            " WHERE c.sha256 = value AND v.model_id = ? AND v.content_id = c.id"
-        )
-        with self._lock, told_plainly(str(self.directory)):
-            return [sha256 for (sha256,) in self._db.execute(query, (json.dumps(list(hashes)), model.id))]
 
     def forget(self, paths: Iterable[str]) -> None:
         """Drop files, and the pictures that no file shows any more."""
