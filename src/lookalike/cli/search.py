@@ -12,10 +12,11 @@ import click
 import lookalike
 from lookalike.cli import FOUND, NOTHING, UNREADABLE
 from lookalike.cli.output import columns_text, echo_json, echo_paths, echo_text, hits_json, note, pooled
-from lookalike.collection import Answer, Collection, nearest_collection
+from lookalike.collection import Answer, Collection
 from lookalike.errors import NoImages, UnreadableImage
 from lookalike.images import MAX_BYTES
 from lookalike.models import registry
+from lookalike.opening import nearest_collection
 from lookalike.report import SearchSection, write
 from lookalike.scan import scan
 from lookalike.types import Hits, Term
