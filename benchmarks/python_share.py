@@ -2,7 +2,8 @@
 
     python benchmarks/python_share.py [--photos FOLDER] [--models phash,vit-tiny] [--out FILE]
 
-py-spy looks at every thread a few hundred times a second, from outside. A look counts as decoding, preprocessing,
+py-spy looks at every thread a few hundred times a second, from outside. A look counts as decoding (with reading and
+hashing), preprocessing,
 inference or committing by the innermost of our files in the stack; all the rest is Python outside of them. Threads
 that wait are not counted. Where the shared test material is at hand ($LOOKALIKE_SHARED), its photos and its ViT-Tiny
 take part.
@@ -24,8 +25,8 @@ from lookalike.models.backbones import onnx
 from lookalike.types import InputSpec
 
 KINDS = {
-    "images.py": "decode",
-    "formats.py": "decode",
+    "images.py": "read, hash, decode",
+    "formats.py": "read, hash, decode",
     "preprocess.py": "preprocess",
     "/backbones/": "inference",
     "thumbnails.py": "thumbnails",

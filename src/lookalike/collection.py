@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -338,7 +337,7 @@ class Collection:
     def _vector(self, source: images.ImageLike, entry: ModelEntry, name: str) -> Vectors:
         """The stored vector where the picture is in the collection, else a new one."""
         if isinstance(source, bytes):
-            stored = self._stored(entry, hashlib.sha256(source).hexdigest())
+            stored = self._stored(entry, images.content_hash(source))
             if stored is not None:
                 return stored
         if _is_imported(entry):

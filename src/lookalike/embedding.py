@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -153,7 +152,7 @@ def _embed_batch(files: Sequence[ImageFile], work: _Work) -> list[ImageFile]:
 def _decode(result: ImageFile, work: _Work, queues: Mapping[str, Queue]) -> int:
     """Queue the picture for the models that want it; how many bytes of pixels that holds."""
     data = images.read_bytes(result.path)
-    result.sha256 = hashlib.sha256(data).hexdigest()
+    result.sha256 = images.content_hash(data)
     names = work.wanted(result.sha256) if work.wanted else [card.name for card in work.cards]
     wanting = [card for card in work.cards if card.name in names]
     sides = {card.input.read_side for card in wanting} or ({SMALLEST_SIDE} if work.measure else set())

@@ -10,6 +10,7 @@ program around us.
 from __future__ import annotations
 
 import errno
+import hashlib
 import importlib
 import io
 import os
@@ -75,6 +76,11 @@ def read_bytes(path: PathLike) -> bytes:
         if size > MAX_BYTES:
             raise UnreadableImage(f"{size / 2**30:.1f} GiB: the limit is {MAX_BYTES / 2**30:g}", os.fsdecode(path))
         return file.read(size)  # no more than was promised: the file may be growing
+
+
+def content_hash(data: bytes) -> str:
+    """The SHA-256 of a file's bytes: what tells one image from all others."""
+    return hashlib.sha256(data).hexdigest()
 
 
 def read(source: ImageLike, *, side: int | None = None, name: str | None = None) -> Picture:
