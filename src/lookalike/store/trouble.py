@@ -25,11 +25,16 @@ def connect(path: Path, options: str = "") -> sqlite3.Connection:
 
 def connect_read_only(path: Path) -> sqlite3.Connection:
     """Open a SQLite file that is there, for reading; never writes. To be called where trouble is told plainly."""
+    connection = None
     try:
         connection = connect(path, "mode=ro")
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
         return connection
-    except sqlite3.OperationalError:
+    except sqlite3.Error as error:
+        if connection:
+            connection.close()
+        if not isinstance(error, sqlite3.OperationalError):
+            raise
         # Where it may not write, SQLite cannot make the shared memory of its log, nor need it: an empty log says
         # that nobody is writing.
         if os.access(path.parent, os.W_OK):
