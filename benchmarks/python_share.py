@@ -2,11 +2,10 @@
 
     python benchmarks/python_share.py [--photos FOLDER] [--models phash,vit-tiny] [--out FILE]
 
-py-spy looks at every thread a few hundred times a second, from outside. A look counts as decoding (with reading and
-hashing), preprocessing,
-inference or committing by the innermost of our files in the stack; all the rest is Python outside of them. Threads
-that wait are not counted. Where the shared test material is at hand ($LOOKALIKE_SHARED), its photos and its ViT-Tiny
-take part.
+py-spy looks at every thread a few hundred times a second, from outside. A look counts as decoding (reading
+and hashing included), preprocessing, inference or committing by the innermost of our files in the stack; all the rest
+is Python outside of them. Threads that wait are not counted. Where the shared test material is at hand
+($LOOKALIKE_SHARED), its photos and its ViT-Tiny take part.
 """
 
 from __future__ import annotations

@@ -144,7 +144,7 @@ def _shares() -> str:
     return f"""### Where the time goes
 
 Shares of {found["rate"]} looks a second at all threads that run, from outside, while the photos are indexed. "Other
-Python" is all that is not in the files that decode, prepare, infer, make thumbnails or commit; hashing is part of it.
+Python" is all that is not in the files that read, decode, prepare, infer, make thumbnails or commit.
 
 {_table(found["rows"], kinds)}
 
