@@ -17,7 +17,7 @@ from lookalike.models.tuning import usable_cores
 
 HERE = Path(__file__).resolve().parent
 SHARED = Path(os.environ.get("LOOKALIKE_SHARED", HERE.parent.parent / "shared"))
-PACKAGES = ("lookalike", "numpy", "faiss-cpu", "onnxruntime", "opencv-python-headless", "pillow")
+PACKAGES = ("lookalike", "numpy", "faiss-cpu", "onnxruntime", "opencv-contrib-python-headless", "pillow")
 VECTOR_UNITS = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "asimd", "asimddp")
 """What of a processor decides how fast it is in 8 bits."""
 

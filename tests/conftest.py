@@ -37,6 +37,20 @@ def _own_models(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
     monkeypatch.setenv("LOOKALIKE_COMPILE", "no")  # but where a test is about compiling: it takes seconds
 
 
+NETWORKS = {"xfeat": "xfeat.onnx", "alike": "alike_n.onnx", "lighterglue": "lighterglue_L3.onnx"}
+
+
+@pytest.fixture
+def add_network(shared: Path) -> Callable[[str], None]:
+    """Registers a real network of local features by name, from the shared test material."""
+    from lookalike.keypoints import networks
+
+    def add(name: str) -> None:
+        networks.add(name, str(shared / "models" / NETWORKS[name]))
+
+    return add
+
+
 PHOTOS = ("astronaut", "cat", "coffee", "rocket", "coins", "camera", "hubble_deep_field", "immunohistochemistry")
 
 

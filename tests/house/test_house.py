@@ -60,7 +60,9 @@ def test_heavy_libraries_are_imported_only_where_they_are_wrapped() -> None:
         "cv2": {
             *("hashes.py", "color.py", "hog.py", "vlad.py"),
             *("opencv.py", "matching.py", "geometry.py", "draw.py", "operators.py"),
+            *("pixels.py", "xfeat.py", "alike.py", "opencv_networks.py"),
         },
+        "mahotas": {"surf.py"},
         "sqlite3": {"reader.py", "writer.py", "trouble.py", "doctor.py"},
         "jinja2": {"report.py"},
         "torch": {path.name for path in SOURCES if path.parent.name == "backbones"},

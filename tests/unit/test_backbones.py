@@ -16,7 +16,8 @@ import pytest
 from PIL import Image, ImageColor, ImageOps
 from skimage import data, feature
 
-from lookalike.models.backbones import color, hog, vlad
+from lookalike.keypoints import hog
+from lookalike.models.backbones import color, vlad
 from lookalike.models.catalog.classical import CARDS
 from lookalike.models.preprocess import fit
 from lookalike.types import Backbone, Picture
@@ -150,7 +151,7 @@ def test_hog_is_that_of_scikit_image(name: str) -> None:
     pixels = fit(picture(photo(name)), CARD["hog"].input)
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(np.float64)
     theirs = feature.hog(grey, 9, (hog.CELL, hog.CELL), (2, 2), block_norm="L2-Hys")
-    assert np.allclose(hog.hog(pixels), theirs, atol=1e-5)
+    assert np.allclose(hog.histograms(pixels), theirs, atol=1e-5)
 
 
 def test_color_histograms_are_shares() -> None:

@@ -21,7 +21,7 @@ from lookalike.models.weights import models_folder
 PACKAGES = (
     "numpy",
     "pillow",
-    "opencv-python-headless",
+    "opencv-contrib-python-headless",
     "faiss-cpu",
     "onnxruntime",
     "pillow-heif",

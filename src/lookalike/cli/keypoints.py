@@ -12,7 +12,7 @@ import click
 from lookalike import images
 from lookalike.cli.output import echo_json, echo_text, note
 from lookalike.errors import UsageError
-from lookalike.keypoints.features import LIMIT, Features
+from lookalike.keypoints.features import LIMIT, Features, encoding
 from lookalike.keypoints.methods import METHODS, READ_SIDE, extract
 from lookalike.writing import write_whole
 
@@ -27,6 +27,10 @@ from lookalike.writing import write_whole
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(image: str, method: str, limit: int, rich: bool, out: str | None, table: str | None, as_json: bool) -> None:
     """Find the keypoints of IMAGE: places that look the same when it is cropped, turned, scaled.
+
+    --table lists them, with their descriptors as bytes: numbers of 0 to 255 for sift (the square roots of its shares)
+    and hog; bits, eight a byte, for orb and akaze; numbers plus 128 for all others. 'lookalike models' tells which
+    methods run here.
 
     \b
     lookalike keypoints cat.jpg --rich --out keypoints.png
@@ -81,4 +85,5 @@ def _write_parquet(found: Features, path: str) -> None:
         raise UsageError("Parquet needs pyarrow: pip install 'lookalike[parquet]'") from error
     data = dict(zip(COLUMNS, _numbers(found), strict=True))
     descriptors = pa.FixedSizeListArray.from_arrays(pa.array(found.descriptors.reshape(-1)), found.descriptors.shape[1])
-    parquet.write_table(pa.table({**data, "descriptor": descriptors}, metadata={"method": found.method}), path)
+    metadata = {"method": found.method, "descriptor": encoding(found.method)}
+    parquet.write_table(pa.table({**data, "descriptor": descriptors}, metadata=metadata), path)

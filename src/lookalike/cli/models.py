@@ -12,6 +12,8 @@ from lookalike.cli.compile import compile_
 from lookalike.cli.output import echo_json, echo_text, table
 from lookalike.cli.pull import pull
 from lookalike.errors import ModelUnavailable, UsageError
+from lookalike.keypoints import networks
+from lookalike.keypoints.methods import METHODS, remedy
 from lookalike.models import compiled, registry
 from lookalike.types import Fit, InputSpec, ModelCard, Resample
 
@@ -31,7 +33,8 @@ class NameOrCommand(click.Group):
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def command(ctx: click.Context, as_json: bool) -> None:
-    """List the models: whether each runs here now, and, if not, the one command that would make it.
+    """List the models: whether each runs here now, and, if not, the one command that would make it. Below them, the
+    local features, which 'keypoints' shows and 'search --verify' compares.
 
     With NAME, tell all about one.
     """
@@ -47,6 +50,10 @@ def command(ctx: click.Context, as_json: bool) -> None:
         for c in cards
     ]
     for line in table([("name", "kind", "dim", "licence", "runs here", "what it finds"), *rows]):
+        echo_text(line)
+    echo_text()
+    local = [(name, remedy(name) or "yes", method.finds) for name, method in METHODS.items()]
+    for line in table([("local features", "runs here", "what they find"), *local]):
         echo_text(line)
 
 
@@ -69,7 +76,7 @@ def show(json_before: bool, name: str, as_json: bool) -> None:
 
 @command.command()
 @click.argument("file", type=click.Path())
-@click.option("--name", required=True, help="What to call it: small letters, digits, '.', '_' and '-'.")
+@click.option("--name", help="What to call it: small letters, digits, '.', '_' and '-'.")
 @click.option("--mean", default="0", show_default=True, metavar="R,G,B", help="Of the training pictures, on 0 to 1.")
 @click.option("--std", default="1", show_default=True, metavar="R,G,B", help="Likewise.")
 @click.option("--size", metavar="N|HxW", help="Pixels that the network takes [as the file says].")
@@ -90,7 +97,7 @@ def show(json_before: bool, name: str, as_json: bool) -> None:
 @click.option("--license", "licence", default="unknown", show_default=True, help="To be shown with it.")
 def add(
     file: str,
-    name: str,
+    name: str | None,
     mean: str,
     std: str,
     size: str | None,
@@ -105,13 +112,25 @@ def add(
     With --like, FILE may also be a checkpoint (.pth, .safetensors) of a model that is read from one: vgg16, resnet50,
     inception, mobilenet, moco, simclr, sscd.
 
+    Or it may be the network of local features: xfeat, lighterglue, alike, aliked, disk, lightglue. These keep their
+    names.
+
     The file stays where it is; its hash is recorded. A network that takes pixels of 0 to 255 wants
     --std 0.00392157.
 
     \b
     lookalike models add vit.onnx --name vit-tiny --mean 0.5 --std 0.5 --size 224 --resize 256
     lookalike models add sscd_disc_mixup.torchvision.pt --like sscd --name my-sscd
+    lookalike models add xfeat.onnx --like xfeat
     """
+    if like in networks.NETWORKS:
+        if name not in (None, like):
+            raise UsageError(f"--name {name}: the network of {like} keeps its name: leave --name out")
+        record = networks.add(like, file)
+        echo_text(f"{like}: {networks.NETWORKS[like].what}; record: {record}")
+        return
+    if name is None:
+        raise UsageError("--name: say what to call the model")
     from lookalike.models.backbones import onnx
     from lookalike.models.check import check
 
@@ -146,13 +165,15 @@ command.add_command(compile_)
 @click.argument("name")
 @click.option("--collection", metavar="DIR", type=click.Path(), help="Drop its vectors from this collection instead.")
 def remove(name: str, collection: str | None) -> None:
-    """Forget a network of your own; or, with --collection, drop a model's vectors from there.
+    """Forget a network of your own, or of local features; or, with --collection, drop a model's vectors from there.
 
     Neither touches the network's file.
     """
     if collection is not None:
         lookalike.open(collection).remove_model(name)
         echo_text(f"{name}: dropped from {collection}")
+    elif name in networks.NETWORKS and networks.remove(name):
+        echo_text(f"{name}: removed")
     else:
         registry.remove_card(name)
         echo_text(f"{name}: removed")

@@ -28,7 +28,8 @@ class Features:
     diameters:   (n,) of the part of the picture that each describes
     angles:      (n,) degrees, clockwise from the right; 0 where the method knows none
     strengths:   (n,) the higher, the surer; comparable within one picture only
-    descriptors: (n, d) bytes: numbers of 0 to 255 or, for methods of `BINARY`, d x 8 bits
+    descriptors: (n, d) bytes: numbers of 0 to 255; for methods of `BINARY`, d x 8 bits; for methods of `SIGNED`,
+                 numbers of -127 to 127, kept as 1 to 255
     """
 
     method: str
@@ -48,10 +49,32 @@ class Features:
             signs = np.unpackbits(self.descriptors, axis=1).astype(np.float32) * 2 - 1
             return np.asarray(signs / np.sqrt(np.float32(max(1, signs.shape[1]))), dtype=np.float32)
         rows = self.descriptors.astype(np.float32)
+        if self.method in SIGNED:
+            rows -= ZERO
         return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9), dtype=np.float32)
 
 
-BINARY = ("orb",)
+BINARY = ("orb", "akaze")
+"""Methods whose descriptors are bits."""
+
+SIGNED = ("surf", "xfeat", "lighterglue", "alike", "aliked", "lightglue", "disk")
+"""Methods whose descriptors are directions with components below 0 as well."""
+
+ZERO = 128
+"""What stands for 0 in the bytes of those."""
+
+
+def encoding(method: str) -> str:
+    """How a method's descriptors are to be read, in words."""
+    if method in BINARY:
+        return "bits, eight a byte, the highest first"
+    return f"numbers plus {ZERO}; their length says nothing" if method in SIGNED else "numbers of 0 to 255"
+
+
+def signed(directions: Floats) -> Bytes:
+    """(n, d) bytes of (n, d) numbers, for methods of `SIGNED`: each row's largest becomes 127; lengths are lost."""
+    largest = np.maximum(np.abs(directions).max(axis=1, keepdims=True, initial=0), 1e-9)
+    return np.asarray((directions * (127 / largest)).round() + ZERO, dtype=np.uint8)
 
 
 def _mirror() -> npt.NDArray[np.int64]:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lookalike.keypoints.features import SIFT_MIRROR, Features, Floats
-from lookalike.keypoints.matching import RATIO, Pairs, match
+from lookalike.keypoints.matching import Pairs, match
 
 Kind = Literal["similarity", "affine", "homography"]
 
@@ -60,7 +60,7 @@ class Matches:
         return int(self.inliers.sum())
 
 
-def verify(a: Features, b: Features, *, ratio: float = RATIO, mirror: bool = False) -> Matches:
+def verify(a: Features, b: Features, *, ratio: float | None = None, mirror: bool = False) -> Matches:
     """Match two pictures' features and find the transform that most pairs agree on.
 
     With `mirror` the mirrored first picture is tried as well (SIFT only: the others have no mirrored descriptor),

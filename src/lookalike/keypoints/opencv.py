@@ -1,8 +1,9 @@
-"""SIFT and ORB, by OpenCV.
+"""SIFT, ORB and AKAZE, by OpenCV.
 
 SIFT     Lowe, "Distinctive Image Features from Scale-Invariant Keypoints" (IJCV 2004)
 RootSIFT Arandjelović and Zisserman, "Three Things Everyone Should Know..." (CVPR 2012)
 ORB      Rublee et al., "ORB: an efficient alternative to SIFT or SURF" (ICCV 2011)
+AKAZE    Alcantarilla et al., "Fast Explicit Diffusion for Accelerated Features in Nonlinear Scale Spaces" (BMVC 2013)
 """
 
 from __future__ import annotations
@@ -15,16 +16,17 @@ import numpy as np
 import numpy.typing as npt
 
 from lookalike.keypoints.features import Bytes, Features, none
+from lookalike.keypoints.pixels import SMALLEST, grey
 from lookalike.types import Picture
-
-SIDE = 640
-"""Pixels of the longer side at which keypoints are looked for: what larger pictures add does not last."""
-
-SMALLEST = 16
-"""Pixels a side: less holds no keypoint, and OpenCV has its troubles with such slivers."""
 
 ROOT_SCALE = 512
 """RootSIFT's numbers are at most 1 and mostly below 0.5: so they fill a byte. The few that are larger are cut."""
+
+ORB_STEP = 1.2
+"""How much smaller each level of ORB's pyramid is than the one before."""
+
+AKAZE_FAINT = 0.0005
+"""The least determinant of the Hessian, of pixels of 0 to 1: half of OpenCV's, for the sake of soft pictures."""
 
 
 def sift(picture: Picture, limit: int) -> Features:
@@ -34,14 +36,20 @@ def sift(picture: Picture, limit: int) -> Features:
 
 def orb(picture: Picture, limit: int) -> Features:
     """(n, 32) bytes of bits."""
-    return _detected("orb", picture, limit, cv2.ORB.create(nfeatures=limit, fastThreshold=7), 32)
+    return _detected("orb", picture, limit, cv2.ORB.create(nfeatures=limit, scaleFactor=ORB_STEP, fastThreshold=7), 32)
+
+
+def akaze(picture: Picture, limit: int) -> Features:
+    """(n, 61) bytes of 486 bits."""
+    # OpenCV 5 has moved it to its contributed modules, which the wheel that we ask for holds.
+    return _detected("akaze", picture, limit, cv2.xfeatures2d.AKAZE.create(threshold=AKAZE_FAINT), 61)
 
 
 def _detected(method: str, picture: Picture, limit: int, detector: Any, width: int) -> Features:
-    grey, scale = _grey(picture)
-    if min(grey.shape) < SMALLEST:
+    pixels, scale = grey(picture)
+    if min(pixels.shape) < SMALLEST:
         return none(method, picture, width)
-    keypoints, found = detector.detectAndCompute(grey, None)
+    keypoints, found = detector.detectAndCompute(pixels, None)
     if not keypoints:
         return none(method, picture, width)
     order = _strongest(keypoints, limit)
@@ -50,7 +58,7 @@ def _detected(method: str, picture: Picture, limit: int, detector: Any, width: i
     return Features(
         method,
         (picture.width, picture.height),
-        np.array([keypoint.pt for keypoint in chosen], dtype=np.float32) * scale,
+        (np.array([keypoint.pt for keypoint in chosen], dtype=np.float32) + _centres(method, chosen)) * scale,
         np.array([keypoint.size for keypoint in chosen], dtype=np.float32) * np.float32(scale.mean()),
         np.array([max(keypoint.angle, 0) for keypoint in chosen], dtype=np.float32),
         np.array([keypoint.response for keypoint in chosen], dtype=np.float32),
@@ -64,16 +72,16 @@ def _strongest(keypoints: Sequence[Any], limit: int) -> npt.NDArray[np.int64]:
     return np.argsort(-responses, kind="stable")[:limit]
 
 
-def _grey(picture: Picture) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
-    """(h, w) of at most SIDE pixels, and how much larger the file's own picture is in x and y."""
-    pixels = cv2.cvtColor(picture.pixels, cv2.COLOR_RGB2GRAY)
-    height, width = pixels.shape
-    shrink = min(1.0, SIDE / max(height, width))
-    if shrink < 1:
-        small = (max(1, round(width * shrink)), max(1, round(height * shrink)))
-        pixels = cv2.resize(pixels, small, interpolation=cv2.INTER_AREA)
-    scale = np.array([picture.width / pixels.shape[1], picture.height / pixels.shape[0]], dtype=np.float32)
-    return np.asarray(pixels, dtype=np.uint8), scale
+def _centres(method: str, keypoints: Sequence[Any]) -> npt.NDArray[np.float32]:
+    """(n, 1) pixels from where OpenCV counts to the picture's corner, from which we do: so that places can be scaled.
+
+    OpenCV counts from the centre of the first pixel: for ORB, of the first of the level where a corner was found. Its
+    SIFT doubles the picture to begin with, and is a quarter of a pixel off from that: its own remedy loses a tenth of
+    the keypoints that find their like.
+    """
+    if method == "orb":
+        return np.array([[0.5 * ORB_STEP**keypoint.octave] for keypoint in keypoints], dtype=np.float32)
+    return np.full((len(keypoints), 1), 0.25 if method == "sift" else 0.5, dtype=np.float32)
 
 
 def _rooted(descriptors: npt.NDArray[Any]) -> Bytes:

@@ -7,18 +7,18 @@ import hashlib
 import json
 import os
 import re
-import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urlsplit
-
-import platformdirs
 
 from lookalike.errors import UsageError
 from lookalike.models.catalog import CARDS
+from lookalike.places import HASHES, models_folder, read_json, remember, sha256, write_atomically
 from lookalike.types import ModelCard
+
+# What is found in `places` is found here too.
+__all__ = ["HASHES", "models_folder", "read_json", "remember", "sha256", "write_atomically"]
 
 CONFIGS = ("config.json", "preprocessor_config.json", "processor_config.json")
 TOKENIZERS = (
@@ -44,13 +44,8 @@ PARTS: Mapping[str, tuple[str, ...]] = {"blip-2": ("vision_model.", "qformer.", 
 
 FILES = (".safetensors", ".pth", ".pth.tar", ".pt", ".onnx")
 
-# Neither is called *.json: such a file in this folder is the card of a model of the user's.
-LOCKS, HASHES = "models.lock", "hashes.cache"
-
-
-def models_folder() -> Path:
-    """Where the user's models and pulled weights lie: $LOOKALIKE_MODELS, or the system's place for such things."""
-    return Path(os.environ.get("LOOKALIKE_MODELS") or platformdirs.user_data_path("lookalike") / "models")
+# Not called *.json: such a file in this folder is the card of a model of the user's.
+LOCKS = "models.lock"
 
 
 def find(card: ModelCard) -> str | None:
@@ -98,28 +93,6 @@ def identity(path: str, *, texts: bool = False) -> str:
     used = {"config.json", *(chosen_weights(names, _reader(place)) or []), *(TOKENIZERS if texts else ())}
     lines = (f"{sha256(place / name)}  {name}\n" for name in sorted(used & names))
     return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file, remembered for as long as its size, date and inode stay."""
-    key, stamp = _stamp(path)
-    known = read_json(models_folder() / HASHES).get(key)
-    if isinstance(known, list) and known[:-1] == stamp and isinstance(known[-1], str):
-        return known[-1]
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if _stamp(path) == (key, stamp):  # nobody wrote to it meanwhile
-        remember({path: digest})
-    return digest
-
-
-def remember(digests: Mapping[Path, str]) -> None:
-    """Keep hashes that were just computed. Where the folder may not be written to, they are computed again."""
-    place = models_folder() / HASHES
-    fresh = {key: [*stamp, digest] for path, digest in digests.items() for key, stamp in [_stamp(path)]}
-    kept = {key: value for key, value in read_json(place).items() if os.path.exists(key)}
-    with contextlib.suppress(OSError):
-        write_atomically(place, json.dumps(kept | fresh, indent=1))
 
 
 def missing_message(card: ModelCard) -> str:
@@ -187,19 +160,6 @@ def locks() -> dict[str, Lock]:
         raise UsageError(f"{place}: not readable ({error}): restore it, or delete it to trust the hub anew") from error
 
 
-def write_atomically(place: Path, text: str) -> None:
-    """Write a small file so that readers see the old one or the new one, never half."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    handle, part = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(part).replace(place)
-    except BaseException:
-        Path(part).unlink(missing_ok=True)
-        raise
-
-
 def _places(card: ModelCard) -> Iterator[Path]:
     """Where the weights may be, the most particular place first."""
     folder = models_folder()
@@ -262,17 +222,3 @@ def _shards(index: str, read: Callable[[str], bytes]) -> set[str]:
         return {shard for weight, shard in by_weight.items() if weight.startswith(parts)}
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         return set()
-
-
-def _stamp(path: Path) -> tuple[str, list[int]]:
-    status = path.stat()
-    return os.path.realpath(path), [status.st_size, status.st_mtime_ns, status.st_ino]
-
-
-def read_json(place: Path) -> dict[str, Any]:
-    """A small file of ours that may be missing or damaged: then it is empty."""
-    try:
-        data = json.loads(place.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return data if isinstance(data, dict) else {}
