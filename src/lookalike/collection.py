@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from lookalike import images
-from lookalike.embedding import embed_files, embed_picture, embed_pictures
+from lookalike.embedding import embed_files, embed_picture, embed_pictures, features_of
 from lookalike.errors import LookalikeError, ModelMismatch, ModelUnavailable, UnreadableImage, UsageError
-from lookalike.indexing import AddReport, Progress, existing_folder, update
+from lookalike.indexing import AddReport, Announce, Progress, existing_folder, update
+from lookalike.keypoints.features import LIMIT, Features
 from lookalike.metrics import normalised
 from lookalike.models import registry
 from lookalike.ranking import Part, Ranker
-from lookalike.store import PRIVATE, ModelEntry, Reader, Writer
+from lookalike.store import PRIVATE, ModelEntry, Reader, Writer, summary
 from lookalike.types import Hits, ImageFile, ImageRef, Term, Vectors
 from lookalike.views import PLAIN, Views
 
@@ -71,28 +72,20 @@ class Collection:
         return Reader.open(self.directory)
 
     def info(self) -> dict[str, Any]:
-        """What the collection holds, as plain data: folders, counts, models with bytes, unreadable files."""
-        with self._store.snapshot():
-            return {
-                "collection": str(self.directory),
-                "folders": self._store.folders(),
-                **self._store.counts(),
-                "models": [
-                    {
-                        "name": model.name,
-                        "dim": model.dim,
-                        "pictures": self._store.covered(model),
-                        "bytes": model.rows * model.dim * 2,
-                        "fingerprint": model.fingerprint,
-                    }
-                    for model in self._store.models()
-                ],
-                "unreadable_files": [{"path": path, "reason": why} for path, why in self._store.unreadable()],
-            }
+        """What the collection holds, as plain data: folders, counts, models, features, bytes, unreadable files."""
+        return summary(self._store)
 
     def thumbnail(self, image_id: str) -> bytes | None:
         """The small JPEG (about 320 pixels) that was made of the image when it was embedded, if it was and is kept."""
         return self._store.thumbnail(image_id)
+
+    def features(self, image: ImageRef, method: str = "sift", limit: int = LIMIT) -> Features:
+        """The strongest keypoints of one of its images, at most `limit`: those that are kept, else made of the file.
+
+        What was made is kept for the next time, where it can be. Threads may call it. Raises UnreadableImage, also
+        where the file has changed since it was indexed; UnknownModel; ModelUnavailable.
+        """
+        return features_of(self._store, image, method, limit)
 
     def close(self) -> None:
         """Let go of the files; the next use opens them again."""
@@ -112,6 +105,9 @@ class Collection:
         batch: int | None = None,
         thumbnails: bool = True,
         allow_empty: bool = False,
+        keypoints: int | None = None,
+        method: str | None = None,
+        announce: Announce | None = None,
         progress: Progress | None = None,
     ) -> AddReport:
         """Bring the collection up to date with `folder` (default: its own): embed what is new or changed, and
@@ -119,6 +115,8 @@ class Collection:
 
         `models` default to the collection's own, at first "sift". `exclude` are globs for names and relative
         paths. `batch` pictures go through a network at a time (default: what is fastest on this machine).
+        With `keypoints` the local features of every picture are kept as well, found by `method` (default "sift"), at
+        most so many; later runs keep that up, until one is given 0. `announce` is told what they cost beforehand.
         Everything is committed in small batches; a KeyboardInterrupt ends the run early (`report.interrupted`),
         and the next run goes on from there.
 
@@ -143,6 +141,9 @@ class Collection:
             batch=batch,
             thumbnails=thumbnails,
             allow_empty=allow_empty,
+            keypoints=keypoints,
+            method=method,
+            announce=announce,
             progress=progress,
         )
 

@@ -1,22 +1,28 @@
-"""From files to vectors: read, hash, decode and embed, several files at a time, in order."""
+"""From files to vectors and local features: read, hash, decode, embed, several files at a time, in order."""
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 
 from lookalike import images
-from lookalike.errors import ModelUnavailable, UnreadableImage
+from lookalike.errors import LookalikeError, ModelUnavailable, UnreadableImage
+from lookalike.keypoints.features import LIMIT, Features
+from lookalike.keypoints.methods import READ_SIDE, extract
 from lookalike.models import registry
 from lookalike.models.compiled import PHOTOS
 from lookalike.models.tuning import usable_cores
-from lookalike.store import small_jpeg
-from lookalike.types import Backbone, ImageFile, ModelCard, Picture, Tunable, Vectors
+from lookalike.store import Packed, Reader, pack, small_jpeg, unpack
+from lookalike.types import Backbone, ImageFile, ImageRef, ModelCard, Picture, Tunable, Vectors
+
+log = logging.getLogger("lookalike")
 
 BATCH = 8
 """Files a worker takes at a time: enough for a network's matrices, few enough to lose little when killed."""
@@ -41,6 +47,18 @@ SMALLEST_SIDE = 512
 
 Wanted = Callable[[str], Sequence[str]]
 """Content hash -> the names of the models whose vectors are wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Describing:
+    """The making of local features beside vectors; threads call both.
+
+    lacking: content hash -> how many keypoints are wanted and not kept yet, by method
+    keep:    puts away what was made of one picture
+    """
+
+    lacking: Callable[[str], Mapping[str, int]]
+    keep: Callable[[Sequence[Packed]], None]
 
 
 def prepare(
@@ -68,6 +86,7 @@ def embed_files(
     wanted: Wanted | None = None,
     measure: bool = False,
     thumbnails: bool = False,
+    describing: Describing | None = None,
     workers: int | None = None,
     taken: int = BATCH,
 ) -> Iterator[ImageFile]:
@@ -78,13 +97,16 @@ def embed_files(
     enough, and the work in hand, and so the memory, stays the same however many files there are. Unreadable files
     come out too, with the reason.
     With `measure` every file is decoded, for its size, even if no model wants it; with `thumbnails` a small JPEG is
-    made of each that is decoded. A worker takes `taken` files at a time: see `prepare`.
+    made of each that is decoded. Local features, being large, are put away by the workers themselves, before the file
+    comes out: see `Describing`. A worker takes `taken` files at a time: see `prepare`.
 
     Raises ModelUnavailable where a model cannot be loaded, or fails on picture after picture.
     """
     workers = workers or usable_cores()
     taken = min(taken, max(1, -(-len(files) // workers)))  # a few files are shared out, too
-    work = _Work(cards, wanted, measure, thumbnails, {card.name: _batch_of(registry.load(card)) for card in cards})
+    work = _Work(
+        cards, wanted, measure, thumbnails, describing, {card.name: _batch_of(registry.load(card)) for card in cards}
+    )
     waiting: deque[Future[list[ImageFile]]] = deque()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="embed")
     try:
@@ -102,6 +124,29 @@ def embed_picture(source: images.ImageLike, card: ModelCard, name: str | None = 
     """The (dim,) vector of one picture; `name` is its path, where `source` is its bytes."""
     picture = images.read(source, side=card.input.read_side, name=name)
     return np.asarray(embed_pictures(registry.load(card), [picture])[0])
+
+
+def features_of(store: Reader, image: ImageRef, method: str, limit: int = LIMIT) -> Features:
+    """The strongest keypoints of an image of a collection: those that are kept, else made of its file, and kept.
+
+    They are the same either way. Raises what `Collection.features` does.
+    """
+    kept = store.features.get(image.id, method, limit)
+    if kept is not None:
+        return kept
+    data = images.read_bytes(image.path)
+    if images.content_hash(data) != image.id:
+        raise UnreadableImage("has changed since it was indexed: index it again", image.path)
+    picture = images.read(data, side=READ_SIDE, name=image.path)
+    try:
+        packed = pack(extract(picture, method, limit))
+    except LookalikeError:
+        raise
+    except Exception as error:
+        raise UnreadableImage(f"local features {method!r} failed on it: {_first_line(error)}", image.path) from error
+    if limit <= store.wanted_features().get(method, limit):  # what is kept of a picture is bounded
+        store.features.offer([Packed(image.id, method, limit, packed)])
+    return cast(Features, unpack(method, packed))
 
 
 def embed_pictures(backbone: Backbone, pictures: Sequence[Picture]) -> Vectors:
@@ -126,6 +171,7 @@ class _Work:
     wanted: Wanted | None
     measure: bool
     thumbnails: bool
+    describing: Describing | None
     batches: Mapping[str, int]
 
 
@@ -155,7 +201,9 @@ def _decode(result: ImageFile, work: _Work, queues: Mapping[str, Queue]) -> int:
     result.sha256 = images.content_hash(data)
     names = work.wanted(result.sha256) if work.wanted else [card.name for card in work.cards]
     wanting = [card for card in work.cards if card.name in names]
-    sides = {card.input.read_side for card in wanting} or ({SMALLEST_SIDE} if work.measure else set())
+    methods = work.describing.lacking(result.sha256) if work.describing else {}
+    held = {card.input.read_side for card in wanting}
+    sides = (held | {READ_SIDE} if methods else held) or ({SMALLEST_SIDE} if work.measure else set())
     if not sides:
         return 0
     pictures = images.read_scales(data, sides, name=result.path)
@@ -166,7 +214,21 @@ def _decode(result: ImageFile, work: _Work, queues: Mapping[str, Queue]) -> int:
     if work.thumbnails:
         with suppress(Exception):  # no picture is lost for want of a small one
             result.thumbnail = small_jpeg(smallest)
-    return sum({id(picture): PIXEL_BYTES * _pixels(picture) for picture in pictures.values()}.values())
+    if work.describing and methods:
+        work.describing.keep(_described(pictures[READ_SIDE], result.sha256, methods))
+    return sum({id(pictures[side]): PIXEL_BYTES * _pixels(pictures[side]) for side in held}.values())
+
+
+def _described(picture: Picture, sha256: str, methods: Mapping[str, int]) -> list[Packed]:
+    made = []
+    for method, limit in methods.items():
+        try:
+            made.append(Packed(sha256, method, limit, pack(extract(picture, method, limit))))
+        except ModelUnavailable:
+            raise
+        except Exception:  # an odd picture is kept without; who asks for its features is told why
+            log.debug("%s: no local features %r", sha256, method, exc_info=True)
+    return made
 
 
 def _pixels(picture: Picture) -> int:
@@ -194,9 +256,12 @@ def _embed(backbone: Backbone, queue: Queue) -> bool:
     except Exception as error:  # noqa: BLE001 - one odd picture must not take its batch with it, nor end the run
         if len(queue) == 1:
             result = queue[0][0]
-            why = (str(error).splitlines() or [type(error).__name__])[0]
-            result.reason, result.sha256 = f"model {backbone.card.name!r} failed on it: {why[:160]}", None
+            result.reason, result.sha256 = f"model {backbone.card.name!r} failed on it: {_first_line(error)}", None
         return False
     for (result, _), vector in zip(queue, vectors, strict=True):
         result.vectors[backbone.card.name] = vector
     return True
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:160]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 import lookalike
 from lookalike.cli import FOUND, INTERRUPTED, UNREADABLE
 from lookalike.cli.output import echo_json, echo_text, note, pooled, progress
-from lookalike.indexing import AddReport
+from lookalike.indexing import MOST_KEYPOINTS, AddReport, FeatureCost
+from lookalike.keypoints.methods import METHODS
 
 
 @click.command()
@@ -20,6 +23,13 @@ from lookalike.indexing import AddReport
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Names or paths below FOLDER to leave out.")
 @click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Files worked on at a time [the cores].")
 @click.option("--batch", type=click.IntRange(1, 64), metavar="N", help="Pictures a network takes at a time [measured].")
+@click.option(
+    "--keypoints",
+    type=click.IntRange(0, MOST_KEYPOINTS),
+    metavar="N",
+    help="Keep N local features a picture, for 'search --verify' [as before; 0: none any more].",
+)
+@click.option("--method", type=click.Choice(list(METHODS)), help="How --keypoints finds them [sift].")
 @click.option("--no-thumbnails", is_flag=True, help="Keep no small pictures for reports in the collection.")
 @click.option("--allow-empty", is_flag=True, help="Forget a folder's images even if none is left.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON; embed_seconds: without starting up.")
@@ -33,6 +43,8 @@ def command(
     exclude: tuple[str, ...],
     workers: int | None,
     batch: int | None,
+    keypoints: int | None,
+    method: str | None,
     no_thumbnails: bool,
     allow_empty: bool,
     as_json: bool,
@@ -45,8 +57,11 @@ def command(
     \b
     lookalike index ~/photos
     lookalike index ~/photos --model sift --model color --exclude '*.gif'
+    lookalike index ~/photos --keypoints 500
     lookalike index /mnt/nas/photos --into ~/nas-photos
     """
+    if method is not None and keypoints is None:
+        raise click.UsageError("--method needs --keypoints: say how many local features to keep of a picture")
     collection = lookalike.open(folder, into=into)
     with progress() as tell:
         report = collection.add(
@@ -57,6 +72,9 @@ def command(
             batch=batch,
             thumbnails=not no_thumbnails,
             allow_empty=allow_empty,
+            keypoints=keypoints,
+            method=method,
+            announce=_announce,
             progress=tell,
         )
     for name in report.replaced:
@@ -70,6 +88,27 @@ def command(
     ctx.exit(INTERRUPTED if report.interrupted else UNREADABLE if report.unreadable else FOUND)
 
 
+def _announce(cost: FeatureCost) -> None:
+    """On standard error, between bars."""
+    from tqdm import tqdm
+
+    tqdm.write(
+        f"local features: {cost.method}, at most {cost.keypoints:,} a picture: about {_size(cost.bytes)} each,"
+        f" {_size(cost.bytes * cost.pictures)} for these {cost.pictures:,}, {_size(cost.bytes * 10**6)} for a million",
+        file=sys.stderr,
+    )
+
+
+def _size(count: float) -> str:
+    """Two digits that say how much it is."""
+    units = ["TB", "GB", "MB", "KB"]
+    count /= 1000
+    while count >= 999.5 and len(units) > 1:
+        count /= 1000
+        units.pop()
+    return f"{count:.1f} {units[-1]}" if count < 9.95 else f"{count:.0f} {units[-1]}"
+
+
 def _as_json(report: AddReport) -> dict[str, object]:
     return {
         "added": report.added,
@@ -80,6 +119,7 @@ def _as_json(report: AddReport) -> dict[str, object]:
         "unreadable": [{"path": path, "reason": reason} for path, reason in sorted(report.unreadable)],
         "models": report.models,
         "embedded": report.embedded,
+        "features": report.features,
         "interrupted": report.interrupted,
         "seconds": round(report.seconds, 3),
         "embed_seconds": round(report.embed_seconds, 3),
@@ -100,8 +140,8 @@ def _as_text(report: AddReport) -> str:
     )
     if report.interrupted:
         what = "interrupted: what was done is kept, run it again to go on"
-    elif not report.embedded:
+    elif not report.embedded and not report.features:
         what = "nothing to embed, all is up to date"
     else:
-        what = f"{report.embedded} vectors"
+        what = f"{report.embedded} vectors" + (f", features of {report.features} pictures" if report.features else "")
     return f"{counts} ({', '.join(report.models)}: {what}; {report.seconds:.1f} s)"

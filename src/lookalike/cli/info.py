@@ -31,5 +31,15 @@ def command(collection: str | None, named: str | None, as_json: bool) -> None:
     rows = [(m["name"], str(m["dim"]), str(m["pictures"]), f"{m['bytes'] / 1e6:.1f} MB") for m in info["models"]]
     for line in table([("model", "dim", "pictures", "vectors"), *rows]):
         echo_text(line)
+    if info["features"]:
+        echo_text()
+        rows = [
+            (f["method"], f"{f['keypoints']:,}", str(f["pictures"]), f"{f['bytes'] / 1e6:.1f} MB")
+            for f in info["features"]
+        ]
+        for line in table([("local features", "at most", "pictures", "bytes"), *rows]):
+            echo_text(line)
+    for method, limit in info["keypoints"].items():
+        echo_text(f"kept up to date by 'lookalike index': {limit:,} keypoints of {method} a picture")
     for file in info["unreadable_files"]:
         echo_text(f"unreadable: {file['path']}: {file['reason']}")

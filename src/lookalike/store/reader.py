@@ -15,6 +15,7 @@ from typing import Self
 
 from lookalike.errors import CollectionDamaged, CollectionTooNew, NoCollection
 from lookalike.store import vectors as vector_file
+from lookalike.store.features import FEATURES, FeatureStore, Wanted
 from lookalike.store.thumbnails import THUMBNAILS, Thumbnails
 from lookalike.store.trouble import connect_read_only, told_plainly
 from lookalike.types import ImageFile, ImageRef
@@ -27,17 +28,29 @@ PRIVATE = ".lookalike"
 
 @dataclass(frozen=True, slots=True)
 class FileEntry:
-    """A file as the catalogue knows it. `covered`: how many of the models in question have its vector."""
+    """A file as the catalogue knows it.
+
+    covered:   how many of the models in question have its vector
+    described: whether all local features in question are kept of it
+    """
 
     size: int
     mtime_ns: int
     readable: bool
     covered: int
+    described: bool
+
+    def is_same(self, file: ImageFile) -> bool:
+        """Whether `file` was read when it was as it is now."""
+        return self.size == file.size and self.mtime_ns == file.mtime_ns and self.readable
 
     def is_current(self, file: ImageFile, models: int) -> bool:
         """Whether nothing need be done for `file`: it is the same, and all of so many models have its vector."""
-        same = self.size == file.size and self.mtime_ns == file.mtime_ns
-        return same and self.readable and self.covered == models
+        return self.is_described(file) and self.covered == models
+
+    def is_described(self, file: ImageFile) -> bool:
+        """Whether the local features in question are those of `file` as it is now."""
+        return self.is_same(file) and self.described
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +72,7 @@ class Reader:
     def __init__(self, directory: Path, connection: sqlite3.Connection) -> None:
         self.directory = directory
         self._db = connection
+        self.features = FeatureStore(directory / FEATURES)
         self._thumbnails = Thumbnails(directory / THUMBNAILS)
         weakref.finalize(self, connection.close)
         self._lock = threading.RLock()  # one connection, used from several threads
@@ -88,6 +102,7 @@ class Reader:
         """Let go of the files."""
         self._db.close()
         self._thumbnails.close()
+        self.features.close()
 
     def __enter__(self) -> Self:
         return self
@@ -163,8 +178,17 @@ class Reader:
             query = "SELECT count(*) FROM vectors WHERE model_id = ?"
             return int(self._db.execute(query, (model.id,)).fetchone()[0])
 
-    def files_below(self, folder: str, models: Sequence[str] = ()) -> dict[str, FileEntry]:
-        """Every known file below `folder`, by absolute path; `covered` counts those of `models` that have it."""
+    def wanted_features(self) -> dict[str, int]:
+        """The local features that are kept of every picture: how many keypoints at most, by method."""
+        with self._lock, told_plainly(str(self.directory)):
+            if not self._db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'local_features'").fetchone():
+                return {}  # a collection that is older than this table
+            return dict(self._db.execute("SELECT method, keypoints FROM local_features ORDER BY method"))
+
+    def files_below(
+        self, folder: str, models: Sequence[str] = (), features: Wanted | None = None
+    ) -> dict[str, FileEntry]:
+        """Every known file below `folder`, by absolute path; its `covered` and `described` speak of what is named."""
         names = json.dumps(list(models))
         with self._lock, told_plainly(str(self.directory)):
             covered = dict(
@@ -174,14 +198,25 @@ class Reader:
                     (names,),
                 )
             )
+            bare = self._undescribed(features or {})
             where, values = self._below(folder)
             rows = self._db.execute(f"SELECT path, size, mtime_ns, content_id FROM files WHERE {where}", values)
             prefix = folder.rstrip(os.sep) + os.sep
             return {
-                path: FileEntry(size, mtime_ns, content is not None, covered.get(content, 0))
+                path: FileEntry(size, mtime_ns, content is not None, covered.get(content, 0), content not in bare)
                 for key, size, mtime_ns, content in rows
                 if (path := self._path(key)).startswith(prefix)
             }
+
+    def _undescribed(self, wanted: Wanted) -> set[int]:
+        """The contents of which something that is wanted is not kept."""
+        found: set[int] = set()
+        contents = self._db.execute("SELECT sha256, id FROM contents")
+        while wanted and (some := dict(contents.fetchmany(10_000))):
+            for method, limit in wanted.items():
+                having = self.features.having(some, method, limit)
+                found.update(id_ for sha256, id_ in some.items() if sha256 not in having)
+        return found
 
     def missing(self, sha256: str, models: Sequence[str]) -> list[str]:
         """Which of `models` have no vector of the picture yet."""
@@ -266,4 +301,4 @@ def check_format(connection: sqlite3.Connection, directory: Path) -> None:
 
 def is_own(name: str) -> bool:
     """Whether a file or folder in a collection's directory is part of the collection."""
-    return name.startswith((CATALOGUE, THUMBNAILS)) or name in ("vectors", "writer.lock")
+    return name.startswith((CATALOGUE, THUMBNAILS, FEATURES)) or name in ("vectors", "writer.lock")

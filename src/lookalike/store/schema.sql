@@ -45,3 +45,8 @@ CREATE TABLE dead (                          -- rows whose picture has gone, unt
     row      INTEGER NOT NULL,
     PRIMARY KEY (model_id, row)
 ) WITHOUT ROWID;
+
+CREATE TABLE local_features (                -- what is kept of every picture, in a file of its own
+    method    TEXT PRIMARY KEY,
+    keypoints INTEGER NOT NULL               -- of a picture, at most
+) WITHOUT ROWID;

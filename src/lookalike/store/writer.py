@@ -1,8 +1,8 @@
 """Writing a collection.
 
-Order of a commit: thumbnails are put away and vectors appended and fsynced first, then one SQLite transaction names
-them. A process killed in between leaves bytes that no row names, so the collection is always what the last commit
-said. Thumbnails that cannot be kept are left out: they are derived.
+Order of a commit: local features and thumbnails are put away and vectors appended and fsynced first, then one SQLite
+transaction names them. A process killed in between leaves bytes that no row names, so the collection is always what
+the last commit said. Features and thumbnails that cannot be kept are left out: they are derived.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ import numpy as np
 
 from lookalike.errors import CollectionBusy, LookalikeError
 from lookalike.store import vectors as vector_file
+from lookalike.store.features import FEATURES, Packed, Wanted
 from lookalike.store.reader import CATALOGUE, FORMAT, ModelEntry, Reader, check_format
 from lookalike.store.thumbnails import THUMBNAILS
-from lookalike.store.trouble import connect, told_plainly
+from lookalike.store.trouble import Connection, connect, told_plainly
 from lookalike.types import ImageFile, ModelCard
 
 log = logging.getLogger("lookalike")
@@ -37,7 +38,9 @@ GRACE_SECONDS = 600
 class Writer(Reader):
     """The one process that may change a collection: `with Writer.session(directory) as store: ...`."""
 
-    _keeps_thumbnails = True
+    def __init__(self, directory: Path, connection: Connection) -> None:
+        super().__init__(directory, connection)
+        self._left_out: set[str] = set()
 
     @classmethod
     @contextmanager
@@ -62,11 +65,16 @@ class Writer(Reader):
                 stack.callback(store.close)
                 connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;")
                 check_format(connection, directory)
-                # As in the schema, for collections that are older than this line of it.
+                # As in the schema, for collections that are older than these lines of it.
                 connection.execute("CREATE INDEX IF NOT EXISTS vectors_of_content ON vectors (content_id)")
+                connection.execute(
+                    "CREATE TABLE IF NOT EXISTS local_features"
+                    " (method TEXT PRIMARY KEY, keypoints INTEGER NOT NULL) WITHOUT ROWID"
+                )
                 store._mend()
             yield store
-            store._spare(lambda: store._thumbnails.drop_strangers(directory / CATALOGUE))
+            store._spare(THUMBNAILS, lambda: store._thumbnails.drop_strangers(directory / CATALOGUE))
+            store._spare(FEATURES, lambda: store.features.drop_strangers(directory / CATALOGUE))
 
     def _mend(self) -> None:
         """Leave behind what an interrupted run left: stray files, and models whose vectors have been lost."""
@@ -81,16 +89,19 @@ class Writer(Reader):
             if path.name not in named and path.stat().st_mtime < time.time() - GRACE_SECONDS:
                 path.unlink()
 
-    def _spare(self, change_thumbnails: Callable[[], None]) -> None:
-        """Change the thumbnails; at the first trouble say so, and go on without them."""
-        if self._keeps_thumbnails:
+    def _spare(self, file: str, change: Callable[[], None]) -> None:
+        """Change a file of what is derived; at the first trouble say so, and go on without it."""
+        if file not in self._left_out:
             try:
-                change_thumbnails()
+                change()
             except LookalikeError as error:
-                self._keeps_thumbnails = False
+                if file in self._left_out:  # another thread has told
+                    return
+                self._left_out.add(file)
                 log.warning(
-                    "%s: thumbnails are left out of this run (%s): move the file away if that stays so",
-                    self.directory / THUMBNAILS,
+                    "%s: %s are left out of this run (%s): move the file away if that stays so",
+                    self.directory / file,
+                    "thumbnails" if file == THUMBNAILS else "local features",
                     error.__cause__ or error,
                 )
 
@@ -143,6 +154,24 @@ class Writer(Reader):
                     self._db.execute("DELETE FROM models WHERE id = ?", (entry.id,))
                 self._discard(entry)
 
+    def want_features(self, wanted: Wanted) -> None:
+        """Have so many keypoints of every picture kept, by method, from now on; 0 forgets a method and what is kept."""
+        with self._transaction():
+            for method, limit in wanted.items():
+                self._db.execute("DELETE FROM local_features WHERE method = ?", (method,))
+                if limit:
+                    self._db.execute("INSERT INTO local_features VALUES (?, ?)", (method, limit))
+        self._spare(FEATURES, lambda: self.features.bound(wanted))
+
+    @property
+    def keeps_features(self) -> bool:
+        """Whether features can be kept: not, where that has failed in this session."""
+        return FEATURES not in self._left_out
+
+    def keep_features(self, rows: Sequence[Packed]) -> None:
+        """Put local features away, before the commit that names their pictures. Threads may call it."""
+        self._spare(FEATURES, lambda: self.features.put(rows))
+
     def commit(self, files: Sequence[ImageFile]) -> None:
         """Make a batch durable: all of it, or, if anything goes wrong, none of it."""
         models = {model.name: model for model in self.models()}
@@ -155,7 +184,7 @@ class Writer(Reader):
             for sha256 in self.rows_of(models[name], block):
                 del block[sha256]
         small = {file.sha256: file.thumbnail for file in files if file.sha256 and file.thumbnail}
-        self._spare(lambda: self._thumbnails.put(small))
+        self._spare(THUMBNAILS, lambda: self._thumbnails.put(small))
         with told_plainly(str(self.directory)):
             for name, block in rows.items():
                 if block:
