@@ -28,10 +28,17 @@ NEAR = 0.006
 """How far a pair may be off, as a share of the picture's longer side: 4 pixels of 640."""
 
 NEARLY_ALL = 0.9
-"""What share of the freest transform's pairs a stricter one must keep to be preferred."""
+"""What share of the best transform's pairs a stricter one must keep to be preferred, the closely fitting ones first:
+a slight tilt keeps all pairs near enough to a similarity, whose corners are then 7 pixels off."""
 
 _MAX_STRETCH = 12.0
-"""Copies are hardly ever larger or smaller by more, in any direction: beyond, it is chance that fits."""
+"""Copies are hardly ever larger or smaller by more, in any direction: beyond, it is chance that fits.
+
+In the pixels at which keypoints are looked for, which are not the file's: a thumbnail may be 30 times smaller.
+"""
+
+_LOOKED_AT = 640
+"""Pixels of the longer side of larger pictures, when keypoints are looked for."""
 
 Transform = npt.NDArray[np.float64]
 """(3, 3): a point (x, y, 1) of the one picture to the other's."""
@@ -85,15 +92,19 @@ def fit(pairs: Pairs, a: Features, b: Features) -> Matches:
         return nothing
     start, end = a.points[pairs[:, 0]], b.points[pairs[:, 1]]
     near = NEAR * max(b.size)
-    tried = [(kind, transform, _agreeing(transform, start, end, near)) for kind, transform in _tried(start, end, near)]
-    plausible = [row for row in tried if row[2].sum() >= FEWEST and _plausible(row[1], a.size)]
-    if not plausible:
+    plausible = []
+    for kind, transform in _tried(start, end, near):
+        off = np.linalg.norm(_moved(transform, start) - end, axis=1)
+        inliers = np.asarray(off <= near)
+        if inliers.sum() >= FEWEST and _plausible(transform, a.size, b.size):
+            places = _different(start[inliers], near)
+            closely = float((1 - (off[inliers] / near) ** 2).mean())
+            plausible.append((kind, transform, inliers, places, places * closely))
+    if max((places for *_, places, _ in plausible), default=0) < FEWEST:
         return nothing
-    most = max(_different(start[inliers], near) for _, _, inliers in plausible)
-    if most < FEWEST:
-        return nothing
-    for kind, transform, inliers in plausible:
-        if _different(start[inliers], near) >= NEARLY_ALL * most:
+    best = max(fits for *_, fits in plausible)
+    for kind, transform, inliers, _, fits in plausible:
+        if fits >= NEARLY_ALL * best:
             return Matches(pairs, inliers, transform, kind)
     return nothing
 
@@ -129,11 +140,6 @@ def _whole(affine: npt.NDArray[Any]) -> Transform:
     return np.vstack([affine, [0.0, 0.0, 1.0]])
 
 
-def _agreeing(transform: Transform, start: Floats, end: Floats, near: float) -> npt.NDArray[np.bool_]:
-    moved = _moved(transform, start)
-    return np.asarray(np.linalg.norm(moved - end, axis=1) <= near)
-
-
 def _moved(transform: Transform, points: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """(n, 2) where the transform puts points; infinitely far where it has its horizon."""
     plain = np.asarray(points, dtype=np.float64).reshape(-1, 2)
@@ -143,13 +149,14 @@ def _moved(transform: Transform, points: npt.ArrayLike) -> npt.NDArray[np.float6
     return np.where((whole[:, 2:] > 0) & np.isfinite(moved), moved, np.inf)
 
 
-def _plausible(transform: Transform, size: tuple[int, int]) -> bool:
-    """Whether a picture of that size comes out whole, not inside out, and neither as a dot nor as a line."""
-    width, height = size
+def _plausible(transform: Transform, start: tuple[int, int], end: tuple[int, int]) -> bool:
+    """Whether a picture of the size `start` comes out whole in one of the size `end`, neither as a dot nor a line."""
+    width, height = start
+    smaller = min(1, _LOOKED_AT / max(end)) / min(1, _LOOKED_AT / max(start))
     corners = _moved(transform, [(0, 0), (width, 0), (width, height), (0, height)])
     if not np.isfinite(corners).all():
         return False
-    sides = np.linalg.norm(np.roll(corners, -1, axis=0) - corners, axis=1) / [width, height, width, height]
+    sides = np.linalg.norm(np.roll(corners, -1, axis=0) - corners, axis=1) / [width, height, width, height] * smaller
     x, y = corners.T
     turn = np.roll(corners, -1, axis=0) - corners
     crosses = turn[:, 0] * np.roll(turn[:, 1], -1) - turn[:, 1] * np.roll(turn[:, 0], -1)
