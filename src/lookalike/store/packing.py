@@ -1,6 +1,6 @@
 """Local features as bytes: 137 a keypoint of SIFT's, 128 of them its descriptor.
 
-    version, width and height of the picture, keypoints, bytes of a descriptor, CRC-32 of what follows
+    version, width and height of the picture, keypoints, bytes of a descriptor; CRC-32 of all the rest
     places       16 bits each, as shares of width and height: to 1/131070 of them, 0.03 pixels of 4,000
     diameters    the higher 16 bits of a float32: to 0.4 %
     strengths    likewise
@@ -24,39 +24,40 @@ import numpy.typing as npt
 from lookalike.keypoints.features import Features, Floats
 
 VERSION = 1
-_HEAD = struct.Struct("<BIIIHI")
+_HEAD, _CHECK = struct.Struct("<BIIIH"), struct.Struct("<I")
 _SHARES, _TURN = 65535, 256
 _NUMBERS = 4 + 2 + 2 + 1  # bytes a keypoint, beside its descriptor
 
 
 def pack(features: Features) -> bytes:
     """Features as bytes; see the module for what is rounded."""
-    size = np.array(features.size, dtype=np.float64)
-    shares = np.clip(np.nan_to_num(features.points) / size, 0, 1) * _SHARES
+    shares = np.clip(np.nan_to_num(features.points) / np.array(features.size), 0, 1) * _SHARES
+    turns = np.nan_to_num(features.angles, posinf=0, neginf=0) % 360 * (_TURN / 360)
     body = b"".join(
         [
             shares.round().astype("<u2").tobytes(),
             _high_halves(features.diameters),
             _high_halves(features.strengths),
-            (np.round(np.nan_to_num(features.angles) * (_TURN / 360)).astype(np.int64) % _TURN)
-            .astype(np.uint8)
-            .tobytes(),
+            (turns.round().astype(np.int64) % _TURN).astype(np.uint8).tobytes(),
             np.ascontiguousarray(features.descriptors).tobytes(),
         ]
     )
     count, width = features.descriptors.shape
-    return _HEAD.pack(VERSION, *features.size, count, width, zlib.crc32(body)) + body
+    head = _HEAD.pack(VERSION, *features.size, count, width)
+    return head + _CHECK.pack(zlib.crc32(body, zlib.crc32(head))) + body
 
 
 def unpack(method: str, data: bytes) -> Features | None:
     """The features that were packed; None where the bytes are damaged or of another version."""
-    if len(data) < _HEAD.size:
+    at = _HEAD.size + _CHECK.size
+    if len(data) < at:
         return None
-    version, across, down, count, width, check = _HEAD.unpack_from(data)
-    whole = len(data) == packed_bytes(count, width) and zlib.crc32(memoryview(data)[_HEAD.size :]) == check
-    if version != VERSION or not whole or not (across and down):
+    version, across, down, count, width = _HEAD.unpack_from(data)
+    (check,) = _CHECK.unpack_from(data, _HEAD.size)
+    if version != VERSION or len(data) != packed_bytes(count, width) or not (across and down):
         return None
-    at = _HEAD.size
+    if check != zlib.crc32(memoryview(data)[at:], zlib.crc32(data[: _HEAD.size])):
+        return None
 
     def column(dtype: str, each: int) -> npt.NDArray[Any]:
         nonlocal at
@@ -73,7 +74,7 @@ def unpack(method: str, data: bytes) -> Features | None:
 
 def packed_bytes(keypoints: int, width: int) -> int:
     """How many bytes so many keypoints take, whose descriptors have `width`."""
-    return _HEAD.size + keypoints * (_NUMBERS + width)
+    return _HEAD.size + _CHECK.size + keypoints * (_NUMBERS + width)
 
 
 def strongest(features: Features, limit: int) -> Features:
