@@ -1,0 +1,206 @@
+"""A benchmark as one HTML page that opens anywhere, offline: tables, plots, and queries as pictures.
+
+Its own Content-Security-Policy lets nothing load, and no script and no style run but the page's own, known by hash.
+Each picture lies in the page once, however often it is shown. Without a script all is there but the choice of the
+two entries whose answers are compared: it shows the first two.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from lookalike import __version__
+from lookalike.bench import plots
+from lookalike.bench.advice import chance, counted, number, percent, points, span
+from lookalike.bench.markdown import plain
+from lookalike.bench.results import BenchReport, GroupScore, Pair, Query
+from lookalike.writing import showable
+
+LISTED = 12
+"""Queries at most in each list of a pair."""
+
+MOST_PICTURES = 500
+"""In a page; where that is too few, the lists are shorter."""
+
+KINDS = ("only_a", "only_b", "neither", "both")
+
+
+def render(report: BenchReport, picture: Callable[[str], bytes | None]) -> str:
+    """The report as HTML text, free of surrogates. `picture` gives a small JPEG by query id or image name, or None."""
+    rows = report.rows()
+    numbers = {row.model: i for i, row in enumerate(rows, 1)}
+    gallery = _Gallery(report, numbers, picture)
+    style = _source("report.css") + _source("bench.css")
+    script = _source("bench.js")
+    return _pages.get_template("bench.html").render(
+        report=report,
+        rows=rows,
+        pairs=report.pairs(),
+        number_of=numbers,
+        scatter=plots.scatter(rows, report.pareto()),
+        untimed=[row.model for row in rows if not row.entry.images_per_second],
+        groups=[
+            ("grade", "", list(_panels([(row.model, row.by_grade) for row in rows]))),
+            (
+                "operator",
+                ", the hardest first",
+                _hardest_first(_panels([(row.model, row.by_operator) for row in rows])),
+            ),
+        ],
+        gallery=gallery,
+        kinds=KINDS,
+        most=MOST_PICTURES,
+        data=gallery.as_data() if len(rows) > 1 else None,
+        style=Markup(style),  # noqa: S704 - the package's own files
+        script=Markup(script),  # noqa: S704
+        style_hash=_hash(style),
+        script_hash=_hash(script),
+        version=__version__,
+        now=datetime.now().astimezone(),
+    )
+
+
+Panel = tuple[str, int, list[tuple[str, GroupScore]]]
+"""A grade or an operator, how many queries, and each entry's score."""
+
+
+def _panels(scores: Sequence[tuple[str, Mapping[str, GroupScore]]]) -> Iterator[Panel]:
+    for label in scores[0][1] if scores else ():
+        yield label, scores[0][1][label].queries, [(model, groups[label]) for model, groups in scores]
+
+
+def _hardest_first(panels: Iterator[Panel]) -> list[Panel]:
+    return sorted(panels, key=lambda panel: sum(score.accuracy.value for _, score in panel[2]))
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an entry put first: `name` is None where it found nothing; `tied` where others scored as high."""
+
+    name: str | None
+    score: float
+    right: bool
+    tied: bool
+
+
+@dataclass(eq=False)
+class _Gallery:
+    """Which queries are shown for which pair, and the pictures for that: a random sample, settled by the seed."""
+
+    report: BenchReport
+    numbers: Mapping[str, int]
+    picture: Callable[[str], bytes | None]
+    shown: dict[tuple[str, str], dict[str, list[Query]]] = field(init=False)
+    listed: int = field(init=False)
+    pictures: dict[str, tuple[int, str]] = field(init=False)
+    """By name: its number in the page, and its data URI."""
+
+    def __post_init__(self) -> None:
+        queries = self.report.queries
+        order = np.random.default_rng(self.report.seed).permutation(len(queries)).tolist()
+        self._query = {queries[i].id: queries[i] for i in order}
+        self._rank = {id_: rank for rank, id_ in enumerate(self._query)}
+        self._result = {result.model: result for result in self.report.results}
+        self._hits = {
+            model: dict(zip((query.id for query in queries), self.report.hits(model).tolist(), strict=True))
+            for model in self._result
+        }
+        for self.listed in (LISTED, LISTED // 2, LISTED // 3, LISTED // 6, 1):
+            self.shown = {(pair.a, pair.b): self._lists(pair) for pair in self.report.pairs()}
+            names = dict.fromkeys(name for pair in self.shown for name in self._needed(pair))
+            if len(names) <= MOST_PICTURES:
+                break
+        kept = ((name, self.picture(name)) for name in list(names)[:MOST_PICTURES])
+        found = [(name, data) for name, data in kept if data]
+        self.pictures = {name: (i, _uri(data)) for i, (name, data) in enumerate(found)}
+
+    def number(self, name: str | None) -> int | None:
+        """Of a picture in the page; None where there is none."""
+        return self.pictures[name][0] if name in self.pictures else None
+
+    def answer(self, model: str, query: Query) -> Answer:
+        ranking = self._result[model].rankings.get(query.id, ())
+        if not ranking:
+            return Answer(None, 0.0, False, False)
+        name, score = max(ranking, key=lambda hit: hit[1])
+        right = self._hits[model][query.id]
+        return Answer(name, float(score), right, not right and name == query.truth)
+
+    def as_data(self) -> Markup:
+        """What the script needs to show the other pairs, as JSON that ends no script element."""
+        used = {query.id: query for lists in self.shown.values() for some in lists.values() for query in some}
+        place = {id_: i for i, id_ in enumerate(used)}
+        data = {
+            "models": [showable(model) for model in self.numbers],
+            "queries": [
+                [query.operator, query.grade, showable(query.truth or ""), self.number(id_), self.number(query.truth)]
+                for id_, query in used.items()
+            ],
+            "answers": [[self._answer_data(model, query) for query in used.values()] for model in self.numbers],
+            "pairs": {
+                f"{self.numbers[pair.a] - 1}-{self.numbers[pair.b] - 1}": [
+                    [len(getattr(pair, kind)), [place[query.id] for query in self.shown[pair.a, pair.b][kind]]]
+                    for kind in KINDS
+                ]
+                for pair in self.report.pairs()
+            },
+        }
+        text = json.dumps(data, separators=(",", ":"))
+        return Markup(text.replace("<", "\\u003c").replace("&", "\\u0026"))  # noqa: S704 - neither < nor & is left
+
+    def _answer_data(self, model: str, query: Query) -> list[Any]:
+        answer = self.answer(model, query)
+        verdict = "right" if answer.right else "tied" if answer.tied else "wrong"
+        name = None if answer.name is None else showable(answer.name)
+        return [name, round(answer.score, 3), verdict, self.number(answer.name)]
+
+    def _lists(self, pair: Pair) -> dict[str, list[Query]]:
+        return {
+            kind: [self._query[id_] for id_ in sorted(getattr(pair, kind), key=self._rank.__getitem__)[: self.listed]]
+            for kind in KINDS
+        }
+
+    def _needed(self, models: tuple[str, str]) -> Iterator[str]:
+        for queries in self.shown[models].values():
+            for query in queries:
+                for name in (query.id, query.truth, *(self.answer(model, query).name for model in models)):
+                    if name is not None:
+                        yield name
+
+
+def _uri(data: bytes) -> str:
+    return f"data:image/jpeg;base64,{base64.b64encode(data).decode()}"
+
+
+def _source(name: str) -> str:
+    """The text of a file of the package's templates."""
+    loader = PackageLoader("lookalike")
+    return loader.get_source(_pages, name)[0]
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+_pages = Environment(
+    loader=PackageLoader("lookalike"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    finalize=lambda value: showable(value) if type(value) is str else value,
+)
+_pages.filters.update(
+    chance=chance, counted=counted, number=number, percent=percent, points=points, span=span, plain=plain
+)
+_pages.globals.update(bar=plots.bar, colour=plots.colour)

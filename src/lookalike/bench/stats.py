@@ -1,0 +1,195 @@
+"""How far the figures of a benchmark can be trusted, and which differences are more than luck.
+
+Queries that were made of one original are not independent: the original is the unit, a cluster of queries.
+
+intervals     percentile bootstrap over the clusters: Efron and Tibshirani, "An Introduction to the Bootstrap" (1993);
+              of clusters: Field and Welsh, "Bootstrapping Clustered Data" (2007). Clusters with a match in the gallery
+              and clusters without one are drawn apart, since their numbers are a matter of design.
+differences   the same rounds for both, so that they are paired; tested by flipping the signs of whole clusters:
+              Fisher, "The Design of Experiments" (1935); Winkler et al., "Permutation Inference for the General
+              Linear Model" (2014)
+many tests    Holm, "A Simple Sequentially Rejective Multiple Test Procedure" (1979)
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+ROUNDS = 1000
+LEVEL = 0.95
+"""Of the intervals; the tests hold to its complement, 0.05, over all pairs together."""
+
+_MOST_CELLS = 8_000_000
+"""Predictions times rounds that are held at once: 32 MB."""
+
+Flags = npt.NDArray[np.bool_]
+Whole = npt.NDArray[np.intp]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A figure, and where it may well lie: low <= value <= high."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bootstrap:
+    """Samples of clusters, drawn once and used for all figures, so that these can be compared round by round.
+
+    cluster: (q,) the number of each query's cluster
+    wanted:  (q,) whether the query has a match that can be found
+    weights: (clusters, 1 + rounds) float32, how often each cluster was drawn; the first column is the sample itself
+    """
+
+    cluster: Whole
+    wanted: Flags
+    weights: npt.NDArray[np.float32]
+
+    @classmethod
+    def draw(cls, names: Sequence[str], wanted: Sequence[bool], seed: int, rounds: int = ROUNDS) -> Self:
+        """Draw `rounds` samples. `names` are the clusters of the queries. The same seed gives the same samples."""
+        numbers: dict[str, int] = {}
+        cluster = np.array([numbers.setdefault(name, len(numbers)) for name in names], dtype=np.intp)
+        flags = np.array(wanted, dtype=bool)
+        matched = np.bincount(cluster[flags], minlength=len(numbers)) > 0
+        weights = np.ones((len(numbers), 1 + rounds), dtype=np.float32)
+        rng = np.random.default_rng(seed)
+        for stratum in (np.flatnonzero(matched), np.flatnonzero(~matched)):
+            for column in range(1, 1 + rounds):
+                drawn = rng.integers(len(stratum), size=len(stratum)) if len(stratum) else stratum
+                weights[stratum, column] = np.bincount(drawn, minlength=len(stratum))
+        return cls(cluster, flags, weights)
+
+    def share(self, hits: Flags, among: Flags | None = None) -> Interval:
+        """The share of hits in the queries that have a match, (q,), or in those of them that are `among`."""
+        counted = self.wanted if among is None else self.wanted & among
+        return self._interval(self._rounds(hits, counted), counted)
+
+    def difference(self, a: Flags, b: Flags) -> Interval:
+        """How much larger the share of hits is in `a` than in `b`, -1 to 1, paired by query."""
+        found = self._rounds(a.astype(float) - b, self.wanted)
+        interval = self._interval(found, self.wanted, least=-1.0)
+        if np.array_equal(a[self.wanted], b[self.wanted]):
+            unseen = 1 - self._edge(self.wanted)
+            return Interval(0.0, -unseen, unseen)
+        return interval
+
+    def differences(self, a: Flags, b: Flags) -> Whole:
+        """(clusters,) how many more hits `a` has in each cluster than `b`."""
+        more = np.where(self.wanted, a.astype(float) - b, 0)
+        return np.rint(self._sums(more)).astype(np.intp)
+
+    def ranked(self, query: Whole, score: Floats, right: Flags) -> tuple[Interval, Interval]:
+        """Micro-AP and recall@P90 of predictions of all queries, (p,) each: see `measures` for what these are.
+
+        A query that was drawn twice counts as two queries with the same predictions. Ties go against the method.
+        """
+        order = np.lexsort((right, -score))
+        right, cluster = right[order], self.cluster[query[order]]
+        if not right.any():
+            nothing = np.zeros(self.weights.shape[1])
+            return self._interval(nothing, self.wanted), self._interval(nothing, self.wanted)
+        places = np.flatnonzero(right)
+        wrong = np.flatnonzero(~right[: places[-1]])
+        # Only what is wrong before a right one matters. It is summed up from one right one to the next.
+        section = np.searchsorted(places, wrong)
+        sections, starts = np.unique(section, return_index=True)
+        truths = self._sums(self.wanted.astype(float)) @ self.weights
+        areas, recalls = np.empty(len(truths)), np.empty(len(truths))
+        step = max(1, _MOST_CELLS // (len(order) + 1))
+        for start in range(0, len(truths), step):
+            weights = self.weights[:, start : start + step]
+            wrongs = np.zeros((len(places), weights.shape[1]))
+            if len(wrong):
+                wrongs[sections] = np.add.reduceat(weights[cluster[wrong]], starts, axis=0)
+            area, found = _curve(np.cumsum(wrongs, axis=0), weights[cluster[places]].astype(float))
+            with np.errstate(invalid="ignore"):
+                areas[start : start + step] = area / truths[start : start + step]
+                recalls[start : start + step] = found / truths[start : start + step]
+        return self._interval(areas, self.wanted), self._interval(recalls, self.wanted)
+
+    def _sums(self, values: Floats) -> npt.NDArray[np.float32]:
+        """(clusters,) of (q,) whole numbers: exact in float32."""
+        return np.bincount(self.cluster, weights=values, minlength=len(self.weights)).astype(np.float32)
+
+    def _rounds(self, values: Floats | Flags, counted: Flags) -> Floats:
+        """(1 + rounds,) means of the `counted` ones of (q,) values; NaN where a round drew none of them."""
+        with np.errstate(invalid="ignore"):
+            totals = (self._sums(np.where(counted, values, 0)) @ self.weights).astype(float)
+            means: Floats = totals / (self._sums(counted.astype(float)) @ self.weights)
+        return means
+
+    def _edge(self, counted: Flags) -> float:
+        """The smallest share that may well come out as 1 in so many clusters (Clopper and Pearson, 1934)."""
+        return float(((1 - LEVEL) / 2) ** (1 / max(1, len(np.unique(self.cluster[counted])))))
+
+    def _interval(self, found: Floats, counted: Flags, least: float = 0.0) -> Interval:
+        """From a figure's values in all rounds. Low and high always hold the value between them."""
+        value = float(found[0])
+        rest = found[1:][~np.isnan(found[1:])]
+        if np.isnan(value) or not rest.size:
+            return Interval(value, value, value)
+        tail = 100 * (1 - LEVEL) / 2
+        low, high = (float(edge) for edge in np.percentile(rest, [tail, 100 - tail]))
+        # Where all were found, or none, rounds cannot but agree: they know nothing of what has not been seen.
+        if value >= 1:
+            low = min(low, self._edge(counted))
+        if value <= least:
+            high = max(high, least + 1 - self._edge(counted))
+        return Interval(value, min(low, value), max(high, value))
+
+
+def _curve(wrong: Floats, weight: Floats) -> tuple[Floats, Floats]:
+    """From (right ones, rounds) the wrong ones before each and how often it was drawn: area and found@P90, (rounds,).
+
+    A right one that was drawn w times adds the precision at each: the sum of (found + i) / (all + i) for i from 1 to
+    w is w - wrong * (1 / (all + 1) + ... + 1 / (all + w)), with harmonic numbers for the bracket.
+    """
+    found = np.cumsum(weight, axis=0)
+    everything = (wrong + found).astype(np.intp)
+    harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, everything.max(initial=0) + 1))])
+    before = everything - weight.astype(np.intp)
+    area = (weight - wrong * (harmonic[everything] - harmonic[before])).sum(axis=0)
+    ninety = found / np.maximum(everything, 1) >= 0.9
+    return area, np.where(ninety, found, 0).max(axis=0)
+
+
+def sign_flip(differences: Whole) -> float:
+    """How likely differences, (clusters,) whole numbers, sum up as far from 0 if each could as well be the other way.
+
+    Two-sided, and exact for any number of clusters: the sum's distribution is built up cluster by cluster. Never 0.
+    """
+    sizes = np.abs(differences[differences != 0])
+    reach = int(sizes.sum())
+    chances = np.zeros(2 * reach + 1)  # of the sums -reach to reach
+    chances[reach] = 1
+    held = 0
+    for size in sizes.tolist():
+        low, high = reach - held, reach + held + 1
+        part = chances[low:high] / 2
+        chances[low:high] = 0
+        chances[low - size : high - size] += part
+        chances[low + size : high + size] += part
+        held += size
+    far = np.abs(np.arange(-reach, reach + 1)) >= abs(int(differences.sum()))
+    return min(1.0, max(float(chances[far].sum()), sys.float_info.min))
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """The p values of a family of tests, corrected for their number: those below 0.05 hold together at that level."""
+    corrected = [0.0] * len(p)
+    least = 0.0
+    for rank, i in enumerate(sorted(range(len(p)), key=lambda i: p[i])):
+        least = max(least, min(1.0, (len(p) - rank) * p[i]))
+        corrected[i] = least
+    return corrected

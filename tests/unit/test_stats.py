@@ -1,0 +1,286 @@
+"""The statistics, against slow implementations from the definitions, known values, and simulated worlds."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import pytest
+
+from lookalike.bench.measures import Measures, measure
+from lookalike.bench.results import BenchReport, EntryResult, Query
+from lookalike.bench.stats import Bootstrap, Interval, holm, sign_flip
+
+Rankings = dict[str, list[tuple[str, float]]]
+Answer = Callable[[np.random.Generator, str, str | None], list[tuple[str, float]]]
+
+GALLERY = [f"{i}.jpg" for i in range(60)]
+
+
+def world(seed: int, originals: int = 30, negatives: int = 8) -> list[Query]:
+    """One to four queries an original, one a negative."""
+    rng = np.random.default_rng(seed)
+    queries = []
+    for i in range(originals):
+        queries += [
+            Query(f"q{i}-{j}", "crop", ("mild", "hard")[j % 2], 0, GALLERY[i], GALLERY[i])
+            for j in range(int(rng.integers(1, 5)))
+        ]
+    return queries + [Query(f"n{i}", "blur", "mild", 0, f"absent {i}.jpg", None) for i in range(negatives)]
+
+
+def answered(queries: Sequence[Query], seed: int, answer: Answer) -> Rankings:
+    rng = np.random.default_rng(seed)
+    return {query.id: answer(rng, query.id, query.truth) for query in queries}
+
+
+def noisy(rng: np.random.Generator, id_: str, truth: str | None) -> list[tuple[str, float]]:
+    """Six answers with coarse scores, so that many tie; the truth is likelier to have a high one."""
+    names = [str(name) for name in rng.permutation(GALLERY)[:6]]
+    if truth and truth not in names and rng.random() < 0.8:
+        names[0] = truth
+    return sorted(
+        ((name, float(rng.integers(0, 5) + 2 * (name == truth)) / 7) for name in names), key=lambda hit: -hit[1]
+    )
+
+
+def report(queries: Sequence[Query], *entries: tuple[str, Rankings], seed: int = 3) -> BenchReport:
+    results = [EntryResult(name, rankings, None, None, None) for name, rankings in entries]
+    return BenchReport("copies", "folder", queries, results, {}, {}, seed, {})
+
+
+def drawn_again(queries: Sequence[Query], rankings: Rankings, times: Mapping[str, int]) -> Measures:
+    """The measures of a sample in which each original's queries are there so many times: truly copied."""
+    truths, copies = {}, {}
+    for query in queries:
+        for i in range(times[query.original]):
+            truths[f"{query.id}/{i}"] = query.truth
+            copies[f"{query.id}/{i}"] = rankings[query.id]
+    return measure(copies, truths)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_round_measures_the_sample_that_it_drew(seed: int) -> None:
+    """Against the plain measures of queries that are copied as often as they were drawn, ties and all."""
+    queries = world(seed)
+    rankings = answered(queries, seed, noisy)
+    names = list(dict.fromkeys(query.original for query in queries))
+    whole = Bootstrap.draw([q.original for q in queries], [q.truth is not None for q in queries], seed, rounds=12)
+    slow = []
+    for column in range(13):
+        times = dict(zip(names, whole.weights[:, column].astype(int).tolist(), strict=True))
+        slow.append(drawn_again(queries, rankings, times))
+    number = {query.id: i for i, query in enumerate(queries)}
+    flat = [
+        (number[id_], score, name == queries[number[id_]].truth) for id_ in rankings for name, score in rankings[id_]
+    ]
+    query, score, right = (np.array(column) for column in zip(*flat, strict=True))
+    for column in range(13):
+        one = Bootstrap(whole.cluster, whole.wanted, whole.weights[:, [column]])
+        with np.errstate(invalid="ignore"):
+            area, recall = one.ranked(query, score, right)
+        assert area.value == pytest.approx(slow[column].micro_ap, abs=1e-12)
+        assert recall.value == pytest.approx(slow[column].recall_at_p90, abs=1e-12)
+    area, _ = whole.ranked(query, score, right)
+    assert area.low == pytest.approx(np.percentile([s.micro_ap for s in slow[1:]], 2.5))
+    assert area.high == pytest.approx(np.percentile([s.micro_ap for s in slow[1:]], 97.5))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_rows_agree_with_the_plain_measures(seed: int) -> None:
+    queries = world(seed)
+    rankings = answered(queries, seed, noisy)
+    row = report(queries, ("noisy", rankings)).rows()[0]
+    plain = measure(rankings, {query.id: query.truth for query in queries})
+    assert row.accuracy_at_1.value == pytest.approx(plain.accuracy_at_1)
+    assert row.accuracy_at_3.value == pytest.approx(plain.top_3)
+    assert row.micro_ap.value == pytest.approx(plain.micro_ap)
+    assert row.recall_at_p90.value == pytest.approx(plain.recall_at_p90)
+    hard = [query for query in queries if query.grade == "hard"]
+    alone = measure({q.id: rankings[q.id] for q in hard}, {q.id: q.truth for q in hard})
+    assert row.by_grade["hard"].accuracy.value == pytest.approx(alone.accuracy_at_1)
+    assert row.by_grade["hard"].queries == len(hard)
+    assert set(row.by_operator) == {"crop"}  # no query of the other has a match
+
+
+def test_a_large_sample_is_worked_through_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    queries = world(5)
+    rankings = answered(queries, 5, noisy)
+    whole = report(queries, ("noisy", rankings)).rows()[0]
+    monkeypatch.setattr("lookalike.bench.stats._MOST_CELLS", 5000)
+    parts = report(queries, ("noisy", rankings)).rows()[0]
+    assert (whole.micro_ap, whole.recall_at_p90) == (parts.micro_ap, parts.recall_at_p90)
+
+
+def test_samples_keep_the_number_of_originals_and_of_negatives() -> None:
+    queries = world(1)
+    samples = Bootstrap.draw([q.original for q in queries], [q.truth is not None for q in queries], 1, rounds=50)
+    assert samples.weights[:, 0].tolist() == [1] * 38
+    assert samples.weights[:30].sum(axis=0).tolist() == [30] * 51
+    assert samples.weights[30:].sum(axis=0).tolist() == [8] * 51
+    again = Bootstrap.draw([q.original for q in queries], [q.truth is not None for q in queries], 1, rounds=50)
+    other = Bootstrap.draw([q.original for q in queries], [q.truth is not None for q in queries], 2, rounds=50)
+    assert np.array_equal(samples.weights, again.weights)
+    assert not np.array_equal(samples.weights, other.weights)
+
+
+def test_an_interval_of_independent_queries_is_the_one_of_the_textbook() -> None:
+    """900 queries, each an original of its own, 60 % found: 0.6 +- 1.96 sqrt(0.6 x 0.4 / 900)."""
+    hits = np.arange(900) % 5 < 3
+    interval = Bootstrap.draw([str(i) for i in range(900)], [True] * 900, 0).share(hits)
+    assert interval.value == pytest.approx(0.6)
+    assert interval.low == pytest.approx(0.568, abs=0.005)
+    assert interval.high == pytest.approx(0.632, abs=0.005)
+
+
+def test_queries_of_one_original_do_not_count_as_many() -> None:
+    """Four queries an original that are found together: as wide as with a quarter of them."""
+    hits = np.repeat(np.arange(200) % 2 == 0, 4)
+    names = [str(i) for i in np.repeat(np.arange(200), 4)]
+    together = Bootstrap.draw(names, [True] * 800, 0).share(hits)
+    apart = Bootstrap.draw([str(i) for i in range(800)], [True] * 800, 0).share(hits)
+    assert (together.high - together.low) / (apart.high - apart.low) == pytest.approx(2, abs=0.2)
+
+
+def test_intervals_hold_what_they_promise() -> None:
+    """Of 200 benchmarks of a world where 70 % are found, in clusters that are alike, about 190 have it within."""
+    rng = np.random.default_rng(0)
+    names = [str(i) for i in np.repeat(np.arange(50), 3)]
+    within = 0
+    for seed in range(200):
+        hits = rng.random(150) < np.repeat(rng.beta(3.5, 1.5, 50), 3)
+        interval = Bootstrap.draw(names, [True] * 150, seed, rounds=300).share(hits)
+        within += interval.low <= 0.7 <= interval.high
+    assert 176 <= within <= 199
+
+
+def test_all_found_is_not_certainty() -> None:
+    """20 of 20 found: the exact bound of Clopper and Pearson is 83.2 %; nothing found mirrors it."""
+    samples = Bootstrap.draw([str(i) for i in range(20)], [True] * 20, 0)
+    every = samples.share(np.ones(20, dtype=bool))
+    none = samples.share(np.zeros(20, dtype=bool))
+    assert (every.value, every.high, none.value, none.low) == (1, 1, 0, 0)
+    assert every.low == pytest.approx(0.8316, abs=1e-4)
+    assert none.high == pytest.approx(0.1684, abs=1e-4)
+    same = samples.difference(np.ones(20, dtype=bool), np.ones(20, dtype=bool))
+    assert (same.low, same.value, same.high) == pytest.approx((-0.1684, 0, 0.1684), abs=1e-4)
+
+
+def test_differences_are_paired() -> None:
+    """Two that differ in one query of a hundred: a narrow interval, however wide their own are."""
+    a = np.arange(100) % 2 == 0
+    b = a.copy()
+    b[0] = False
+    samples = Bootstrap.draw([str(i) for i in range(100)], [True] * 100, 0)
+    difference = samples.difference(a, b)
+    assert difference.value == pytest.approx(0.01)
+    assert 0 <= difference.low <= difference.high <= 0.04
+    assert samples.share(a).high - samples.share(a).low > 0.15
+    assert samples.difference(b, a).value == pytest.approx(-0.01)
+
+
+def naive_sign_flip(differences: Sequence[int]) -> float:
+    observed = abs(sum(differences))
+    sums = [abs(sum(s * d for s, d in zip(signs, differences, strict=True)))
+            for signs in itertools.product((1, -1), repeat=len(differences))]  # fmt: skip
+    return sum(one >= observed for one in sums) / len(sums)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_sign_flips_against_trying_all(seed: int) -> None:
+    differences = np.random.default_rng(seed).integers(-3, 4, size=11)
+    assert sign_flip(differences) == pytest.approx(naive_sign_flip(differences.tolist()), abs=1e-12)
+
+
+def test_sign_flips_of_known_value() -> None:
+    assert sign_flip(np.array([1] * 5)) == pytest.approx(2 / 32)
+    assert sign_flip(np.array([0, 0, 0])) == 1
+    assert sign_flip(np.array([], dtype=int)) == 1
+    assert sign_flip(np.array([2, -2])) == 1
+    # With one query an original it is McNemar's exact test: 8 against 2 gives 2 x P(B(10, 1/2) <= 2).
+    assert sign_flip(np.array([1] * 8 + [-1] * 2 + [0] * 90)) == pytest.approx(2 * 56 / 1024)
+    assert 0 < sign_flip(np.ones(5000, dtype=int)) < 1e-300  # never 0
+
+
+def test_sign_flips_raise_no_more_false_alarms_than_they_say() -> None:
+    rng = np.random.default_rng(1)
+    alarms = sum(sign_flip(rng.integers(-2, 3, size=40)) < 0.05 for _ in range(400))
+    assert alarms <= 32  # 20 are expected at the most; 32 are 2.75 deviations above
+
+
+def test_holm_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.5, 0.9]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+# --- The harness itself: what is known beforehand must come out. ---
+
+
+def random_order(rng: np.random.Generator, id_: str, truth: str | None) -> list[tuple[str, float]]:
+    return [(str(name), 1 - i / 60) for i, name in enumerate(rng.permutation(GALLERY)[:50])]
+
+
+def test_noise_comes_out_at_chance_and_an_oracle_at_all() -> None:
+    queries = [Query(f"q{i}", "crop", "mild", 0, GALLERY[i % 60], GALLERY[i % 60]) for i in range(1200)]
+    queries += [Query(f"n{i}", "crop", "mild", 0, f"absent {i}", None) for i in range(100)]
+
+    def oracle(rng: np.random.Generator, id_: str, truth: str | None) -> list[tuple[str, float]]:
+        return [(truth, 0.9), ("another.jpg", 0.1)] if truth else [("another.jpg", 0.1)]
+
+    def ties(rng: np.random.Generator, id_: str, truth: str | None) -> list[tuple[str, float]]:
+        """Knows the truth and puts it first, but gives every image the same score."""
+        first = truth or GALLERY[0]
+        return [(first, 0.5), *((name, 0.5) for name in GALLERY if name != first)][:50]
+
+    made = report(
+        queries,
+        ("noise", answered(queries, 1, random_order)),
+        ("oracle", answered(queries, 1, oracle)),
+        ("ties", answered(queries, 1, ties)),
+    )
+    rows = {row.model: row for row in made.rows()}
+    assert rows["noise"].accuracy_at_1.low <= 1 / 60 <= rows["noise"].accuracy_at_1.high
+    assert rows["noise"].accuracy_at_3.low <= 3 / 60 <= rows["noise"].accuracy_at_3.high
+    assert rows["noise"].micro_ap.value < 0.03
+    for figure in ("accuracy_at_1", "accuracy_at_3", "micro_ap", "recall_at_p90"):
+        interval: Interval = getattr(rows["oracle"], figure)
+        assert (interval.value, interval.high) == (pytest.approx(1), pytest.approx(1))
+    assert rows["ties"].accuracy_at_1.value == rows["ties"].accuracy_at_3.value == 0
+    assert rows["ties"].recall_at_p90.value == 0
+    assert rows["ties"].micro_ap.value < 1 / 30
+    assert [row.model for row in made.rows()] == ["oracle", "noise", "ties"]
+    oracle_noise = made.pairs()[0]
+    assert (oracle_noise.a, oracle_noise.b, oracle_noise.significant) == ("oracle", "noise", True)
+    assert len(oracle_noise.both + oracle_noise.neither + oracle_noise.only_a + oracle_noise.only_b) == 1200
+    assert not oracle_noise.neither and not oracle_noise.only_b
+
+
+def test_equal_methods_are_not_told_apart() -> None:
+    """Forty pairs of equally good methods, each pair a family of its own: hardly one differs significantly."""
+    alarms = 0
+    for seed in range(40):
+        queries = world(seed, originals=20, negatives=0)
+        made = report(
+            queries, ("one", answered(queries, seed, noisy)), ("other", answered(queries, seed + 1000, noisy))
+        )
+        alarms += made.pairs()[0].significant
+    assert alarms <= 6
+
+
+def test_what_cannot_be_judged_is_refused() -> None:
+    queries = world(0)
+    good = answered(queries, 0, noisy)
+    with pytest.raises(ValueError, match="not asked, such as 'stranger'"):
+        report(queries, ("a", {"stranger": []}))
+    with pytest.raises(ValueError, match="'a' is there twice"):
+        report(queries, ("a", good), ("a", good))
+    with pytest.raises(ValueError, match="finite"):
+        report(queries, ("a", {queries[0].id: [("x.jpg", float("nan"))]}))
+    with pytest.raises(ValueError, match=r"'x\.jpg' is there twice"):
+        report(queries, ("a", {queries[0].id: [("x.jpg", 1.0), ("x.jpg", 0.5)]}))
+    with pytest.raises(ValueError, match="no query has a match"):
+        report([query for query in queries if query.truth is None], ("a", {}))
+    with pytest.raises(ValueError, match="there twice"):
+        report([*queries, queries[0]], ("a", good))
