@@ -37,12 +37,13 @@ def compare(a: str | os.PathLike[str], b: str | os.PathLike[str], models: Sequen
     """
     cards = [registry.card(name) for name in dict.fromkeys(models or registry.downloadless())]
     paths = os.fspath(a), os.fspath(b)
-    first, second = (_embed(path, cards) for path in paths)
+    first, second = (embed_file(path, cards) for path in paths)
     scores = (Score(card.name, cosine(x, y)) for card, x, y in zip(cards, first, second, strict=True))
     return Comparison(*paths, tuple(scores))
 
 
-def _embed(path: str, cards: Sequence[ModelCard]) -> list[Vectors]:
+def embed_file(path: str, cards: Sequence[ModelCard]) -> list[Vectors]:
+    """(dim,) of a picture by each model, decoded once. Raises UnreadableImage, ModelUnavailable."""
     data = images.read_bytes(path)
     pictures = images.read_scales(data, {card.input.read_side for card in cards}, name=path)
     return [embed_pictures(registry.load(card), [pictures[card.input.read_side]])[0] for card in cards]

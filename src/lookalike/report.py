@@ -9,6 +9,8 @@ everything else, so even a file name that smuggled markup past the escaping coul
 from __future__ import annotations
 
 import base64
+import hashlib
+import io
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,11 +19,12 @@ from pathlib import Path
 from typing import TypeAlias
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from PIL import Image
 
 from lookalike import __version__
 from lookalike.errors import LookalikeError
 from lookalike.images import ImageLike, thumbnail
-from lookalike.types import Hit, Hits, Score
+from lookalike.types import Hit, Hits, Pixels, Score
 from lookalike.writing import showable, write_whole
 
 HIT_SIDE, QUERY_SIDE, LARGE_SIDE, TOC_SIDE = 320, 480, 1024, 96
@@ -77,6 +80,26 @@ def render(sections: Sequence[Section], *, title: str, kept: Kept | None = None)
         LARGE=LARGE_SIDE,
         TOC=TOC_SIDE,
     )
+
+
+def fill(template: str, script: str, **values: object) -> str:
+    """A page of another kind, with one script, which the template is given as `script`, and its hash as `allowed`.
+
+    The template's own policy must allow nothing but that hash: no other script runs, whatever a name smuggled in.
+    """
+    assert _pages.loader is not None  # noqa: S101 - set below
+    code, _, _ = _pages.loader.get_source(_pages, script)
+    allowed = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
+    now = datetime.now().astimezone()
+    page = _pages.get_template(template)
+    return page.render(script=code, allowed=allowed, version=__version__, now=now, **values)
+
+
+def uri(pixels: Pixels, quality: int = 85) -> str:
+    """(h, w, 3) pixels as a data URI of WebP."""
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "WEBP", quality=quality)
+    return _uri(out.getvalue(), "webp")
 
 
 def _hits(sections: Sequence[Section]) -> Iterator[Hit]:
