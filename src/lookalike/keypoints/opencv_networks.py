@@ -47,7 +47,8 @@ def disk(picture: Picture, limit: int) -> Features:
 
 def lightglue(picture: Picture, limit: int) -> Features:
     """ALIKED's features, to be matched by LightGlue."""
-    find("lightglue")
+    for name in ("aliked", "lightglue"):
+        find(name)
     return _features("lightglue", "aliked", picture, limit)
 
 

@@ -44,7 +44,8 @@ def xfeat(picture: Picture, limit: int) -> Features:
 
 def lighterglue(picture: Picture, limit: int) -> Features:
     """The same, to be matched by LighterGlue."""
-    find("lighterglue")
+    for name in ("xfeat", "lighterglue"):
+        find(name)
     return _features("lighterglue", picture, limit)
 
 
