@@ -87,6 +87,10 @@ class Collection:
         """
         return features_of(self._store, image, method, limit)
 
+    def keypoints(self, method: str = "sift") -> int:
+        """How many keypoints of each picture it keeps by a method, or LIMIT: nothing need be made for so many."""
+        return self._store.wanted_features().get(method, LIMIT)
+
     def close(self) -> None:
         """Let go of the files; the next use opens them again."""
         self.__dict__.pop("_ranker", None)

@@ -19,7 +19,7 @@ from lookalike import images
 from lookalike.errors import ModelUnavailable, UnknownModel, UnreadableImage, UsageError
 from lookalike.indexing import FeatureCost
 from lookalike.keypoints import methods
-from lookalike.keypoints.features import Features
+from lookalike.keypoints.features import LIMIT, Features
 from lookalike.keypoints.geometry import verify
 from lookalike.keypoints.methods import READ_SIDE, extract
 from lookalike.store import FEATURES, FeatureStore, Packed, Reader, pack, unpack
@@ -380,6 +380,7 @@ def test_what_is_kept_of_a_picture_is_bounded(photos: Path) -> None:
     collection = lookalike.open(photos)
     collection.add(models=["phash"], keypoints=20)
     cat = refs(photos)["cat.jpg"]
+    assert (collection.keypoints(), collection.keypoints("orb")) == (20, LIMIT)
     assert len(collection.features(cat, limit=200)) > 20
     assert kept(photos) == [("sift", 20, 9)]
 

@@ -143,5 +143,6 @@ def _as_text(report: AddReport) -> str:
     elif not report.embedded and not report.features:
         what = "nothing to embed, all is up to date"
     else:
-        what = f"{report.embedded} vectors" + (f", features of {report.features} pictures" if report.features else "")
+        pictures = f"{report.features} picture{'s' * (report.features != 1)}"
+        what = f"{report.embedded} vectors" + (f", features of {pictures}" if report.features else "")
     return f"{counts} ({', '.join(report.models)}: {what}; {report.seconds:.1f} s)"
