@@ -29,34 +29,28 @@ def advise(report: BenchReport) -> str:
     if len(rows) == 1:
         return f"{best.model} finds the match first in {found}. It was tried alone: name a second model to compare."
     against = {pair.b: pair for pair in report.pairs() if pair.a == best.model}
-    return " ".join(
-        [
-            f"Best here: {best.model}. It finds the match first in {found}.",
-            *_rank(rows, against),
-            *_speed(report, against),
-        ]
-    )
-
-
-def _rank(rows: Sequence[Row], against: dict[str, Pair]) -> list[str]:
-    """Which others the best is better than, and which it cannot be told from."""
     alike = [row for row in rows[1:] if not against[row.model].significant]
     worse = [row for row in rows[1:] if against[row.model].significant]
-    said = []
+    said = [f"{'Highest' if alike else 'Best'} here: {best.model} finds the match first in {found}."]
     if alike:
         said.append(
-            f"No difference can be shown between it and {listed(_names(alike))}:"
+            f"No difference can be shown between it and {listed(_names(alike), 'or')}:"
             " they may be as good, or more images would tell."
         )
     if worse:
-        near = against[worse[0].model]
-        said.append(
-            f"It is better than {listed(_names(worse))}: "
-            + ("" if len(worse) == 1 else f"the nearest, {near.b}, finds ")
-            + f"{points(near.difference)} {'more' if len(worse) == 1 else 'less'},"
-            f" p {chance(near.p_holm)} by sign flips, corrected for {counted(_tests(len(rows)), 'comparison')}."
-        )
-    return said
+        said.append(_lead(worse, against[worse[0].model], len(report.pairs())))
+    return " ".join([*said, *_speed(report, against)])
+
+
+def _lead(worse: Sequence[Row], nearest: Pair, tests: int) -> str:
+    """Which others the best is better than, and by how much."""
+    told = f"p {chance(nearest.p_holm)} by sign flips, corrected for {counted(tests, 'comparison')}"
+    if len(worse) == 1:
+        return f"It is better than {nearest.b}: {points(nearest.difference)} more, {told}."
+    return (
+        f"It is better than {listed(_names(worse))}: the nearest, {nearest.b}, finds"
+        f" {points(nearest.difference)} less, {told}."
+    )
 
 
 def _speed(report: BenchReport, against: dict[str, Pair]) -> list[str]:
@@ -89,13 +83,9 @@ def _names(rows: Sequence[Row]) -> list[str]:
     return [row.model for row in rows]
 
 
-def _tests(entries: int) -> int:
-    return entries * (entries - 1) // 2
-
-
-def listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str], word: str = "and") -> str:
     """One, two and three."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {word} {names[-1]}"
 
 
 def counted(number: int, one: str, more: str | None = None) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -178,6 +179,11 @@ class _Gallery:
                         yield name
 
 
+def _breakable(model: str) -> Markup:
+    """A long entry breaks before its steps: vit-tiny+sift |mirror |verify:50."""
+    return Markup("<wbr/>").join(re.split(r"(?=[|+])", showable(model)))
+
+
 def _uri(data: bytes) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(data).decode()}"
 
@@ -201,6 +207,13 @@ _pages = Environment(
     finalize=lambda value: showable(value) if type(value) is str else value,
 )
 _pages.filters.update(
-    chance=chance, counted=counted, number=number, percent=percent, points=points, span=span, plain=plain
+    breakable=_breakable,
+    chance=chance,
+    counted=counted,
+    number=number,
+    percent=percent,
+    points=points,
+    span=span,
+    plain=plain,
 )
 _pages.globals.update(bar=plots.bar, colour=plots.colour)
