@@ -24,13 +24,13 @@ def models_folder() -> Path:
 
 def sha256(path: Path) -> str:
     """The SHA-256 of a file, remembered for as long as its size, date and inode stay."""
-    key, stamp = _stamp(path)
+    key, mark = stamp(path)
     known = read_json(models_folder() / HASHES).get(key)
-    if isinstance(known, list) and known[:-1] == stamp and isinstance(known[-1], str):
+    if isinstance(known, list) and known[:-1] == mark and isinstance(known[-1], str):
         return known[-1]
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if _stamp(path) == (key, stamp):  # nobody wrote to it meanwhile
+    if stamp(path) == (key, mark):  # nobody wrote to it meanwhile
         remember({path: digest})
     return digest
 
@@ -38,7 +38,7 @@ def sha256(path: Path) -> str:
 def remember(digests: Mapping[Path, str]) -> None:
     """Keep hashes that were just computed. Where the folder may not be written to, they are computed again."""
     place = models_folder() / HASHES
-    fresh = {key: [*stamp, digest] for path, digest in digests.items() for key, stamp in [_stamp(path)]}
+    fresh = {key: [*mark, digest] for path, digest in digests.items() for key, mark in [stamp(path)]}
     kept = {key: value for key, value in read_json(place).items() if os.path.exists(key)}
     with contextlib.suppress(OSError):
         write_atomically(place, json.dumps(kept | fresh, indent=1))
@@ -66,6 +66,7 @@ def read_json(place: Path) -> dict[str, Any]:
     return data if isinstance(data, dict) else {}
 
 
-def _stamp(path: Path) -> tuple[str, list[int]]:
+def stamp(path: Path) -> tuple[str, list[int]]:
+    """A file's real path, and its size, date and inode: another file, or another content, has others."""
     status = path.stat()
     return os.path.realpath(path), [status.st_size, status.st_mtime_ns, status.st_ino]

@@ -25,8 +25,8 @@ class Features:
     method:      what found them; only features of one method can be matched
     size:        (width, height) of the picture, in whose pixels all places and lengths are
     points:      (n, 2) x and y
-    diameters:   (n,) of the part of the picture that each describes
-    angles:      (n,) degrees, clockwise from the right; 0 where the method knows none
+    diameters:   (n,) of what was found: a blob, a corner, a cell
+    angles:      (n,) degrees, clockwise from the right; 0 for methods of `UPRIGHT`
     strengths:   (n,) the higher, the surer; comparable within one picture only
     descriptors: (n, d) bytes: numbers of 0 to 255; for methods of `BINARY`, d x 8 bits; for methods of `SIGNED`,
                  numbers of -127 to 127, kept as 1 to 255
@@ -59,6 +59,9 @@ BINARY = ("orb", "akaze")
 
 SIGNED = ("surf", "xfeat", "lighterglue", "alike", "aliked", "lightglue", "disk")
 """Methods whose descriptors are directions with components below 0 as well."""
+
+UPRIGHT = ("hog", "xfeat", "lighterglue", "alike", "aliked", "lightglue", "disk")
+"""Methods that know no angle."""
 
 ZERO = 128
 """What stands for 0 in the bytes of those."""

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lookalike.errors import ModelUnavailable, UsageError
-from lookalike.places import models_folder, read_json, sha256, write_atomically
+from lookalike.places import models_folder, read_json, sha256, stamp, write_atomically
+
+_hashes: dict[tuple[object, ...], str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ def find(name: str) -> tuple[str, str]:
             f" {NETWORKS[name].license}), then run '{command(name)}'; sift, orb and akaze need none"
         )
     try:
-        found = sha256(Path(path))
+        found = _hash(Path(path))
     except OSError as error:
         why = (error.strerror or type(error).__name__).lower()
         raise ModelUnavailable(
@@ -128,6 +130,15 @@ def find(name: str) -> tuple[str, str]:
 def command(name: str) -> str:
     """What registers a file of that network."""
     return f"lookalike models add FILE.onnx --like {name}"
+
+
+def _hash(path: Path) -> str:
+    """Asked for with every picture, and the folder in which hashes are remembered may not let us write."""
+    place, mark = stamp(path)
+    key = (place, *mark)
+    if key not in _hashes:
+        _hashes[key] = sha256(path)
+    return _hashes[key]
 
 
 def _record(name: str) -> Path:

@@ -29,9 +29,9 @@ def grey(picture: Picture, enlarge: float = 1.0) -> tuple[npt.NDArray[np.uint8],
     return _resized(pixels, picture, enlarge=enlarge)
 
 
-def colour(picture: Picture, multiple: int = 1, enlarge: float = 1.0) -> tuple[Pixels, Floats]:
+def colour(picture: Picture, multiple: int = 1, enlarge: float = 1.0, side: int = SIDE) -> tuple[Pixels, Floats]:
     """The same as (h, w, 3), with sides that are multiples of a number: networks halve them again and again."""
-    return _resized(picture.pixels, picture, multiple, enlarge)
+    return _resized(picture.pixels, picture, multiple, enlarge, side)
 
 
 def is_flat(pixels: Pixels) -> bool:
@@ -40,10 +40,10 @@ def is_flat(pixels: Pixels) -> bool:
 
 
 def _resized(
-    pixels: npt.NDArray[np.uint8], picture: Picture, multiple: int = 1, enlarge: float = 1.0
+    pixels: npt.NDArray[np.uint8], picture: Picture, multiple: int = 1, enlarge: float = 1.0, side: int = SIDE
 ) -> tuple[npt.NDArray[np.uint8], Floats]:
     height, width = pixels.shape[:2]
-    shrink = min(enlarge, SIDE / max(height, width))
+    shrink = min(enlarge, side / max(height, width))
     small = (_side(width * shrink, multiple), _side(height * shrink, multiple))
     if small != (width, height):
         way = cv2.INTER_AREA if shrink < 1 else cv2.INTER_LINEAR

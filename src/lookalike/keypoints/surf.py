@@ -1,5 +1,8 @@
 """SURF, by mahotas: OpenCV's builds leave it out for its patent, which has since lapsed.
 
+On eight photos, tilted and compressed hard, it finds half as many right pairs as SIFT (142 of 223 to 278 of 287), in
+twice the time; of 120 copies in two grades it verifies 87 %, SIFT all. It is here for those who compare with it.
+
 SURF Bay et al., "SURF: Speeded Up Robust Features" (ECCV 2006); mahotas ported it from dlib
 """
 
@@ -21,8 +24,8 @@ FAINT = 10.0
 ENLARGE = 2.0
 """How much small pictures are enlarged at most: twice as many keypoints find their like, for twice the time."""
 
-SEEN = 20
-"""A descriptor looks at so many times its scale, each way across."""
+SEEN = 7.5
+"""The filter that found a blob is so many times its scale across; what describes it looks at 20 times its scale."""
 
 
 def surf(picture: Picture, limit: int) -> Features:
