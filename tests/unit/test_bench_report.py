@@ -68,7 +68,7 @@ def benchmark(*entries: EntryResult, queries: Sequence[Query] | None = None, see
         {"processor": "a processor", "threads": 2, "gpu": None},
         {"lookalike": "0.1.0"},
         seed,
-        {"images": 2688, "left out": ["a.gif", "b.gif"]},
+        {"images": 2688, "left_out": ["a.gif", "b.gif"]},
     )
 
 
@@ -254,6 +254,7 @@ def test_the_page_says_it_all(five: BenchReport, html: str) -> None:
     text = Page(html).text
     for words in ("a processor", "0.1.0", "2,688", "Seed 1", "photos", "unknown", "µAP", "recall@P90", "a.gif, b.gif"):
         assert words in text
+    assert "left out" in text
     assert five.recommendation().replace(" %", "\u00a0%") in text
     for label in (*OPERATORS, *GRADES):
         assert label in text

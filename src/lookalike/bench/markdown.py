@@ -66,7 +66,7 @@ def render(report: BenchReport) -> str:
         if facts:
             parts += [
                 f"## {title}",
-                "\n".join(f"- {_text(key)}: {_text(plain(value))}" for key, value in facts.items()),
+                "\n".join(f"- {_text(key.replace('_', ' '))}: {_text(plain(value))}" for key, value in facts.items()),
             ]
     return "\n\n".join(parts) + "\n"
 
