@@ -314,6 +314,10 @@ def test_a_picture_is_written(pair: tuple[Path, Path], tmp_path: Path) -> None:
         found.save(tmp_path / "nowhere" / "why.html")
 
 
+def test_names_are_drawn_in_letters_that_the_font_has() -> None:
+    assert sheet._drawable("na\u00efve \u043a\u043e\u0442 cafe\u0301 \u00b1.png") == "naive ??? cafe \u00b1.png"
+
+
 def test_a_page_runs_its_own_script_only(tmp_path: Path, photo_pixels: Photos) -> None:
     smuggler = "<script>alert(1)<!--.png"
     a, b = (_saved(tmp_path, name, photo_pixels["cat"]) for name in (smuggler, "b.png"))

@@ -19,6 +19,7 @@ from lookalike.keypoints.geometry import FEWEST, Matches, verify
 from lookalike.keypoints.methods import READ_SIDE, extract
 from lookalike.metrics import cosine
 from lookalike.models import registry
+from lookalike.store import PRIVATE
 from lookalike.types import Evidence, ModelCard, Picture, Score
 from lookalike.writing import showable
 
@@ -54,7 +55,7 @@ class Explanation:
     a, b:       the pictures
     evidence:   what local features say; `matches` are the same, keypoint by keypoint (None: nothing to match)
     maps:       which parts count, model by model
-    standings:  by model, what is usual for unrelated pictures of `collection`, where there is one
+    standings:  by model, what is usual for unrelated pictures of `collection` (its folder), where there is one
     """
 
     comparison: Comparison
@@ -117,8 +118,14 @@ def explain(
         matches,
         tuple(maps(card, one.picture, other.picture) for card in (cards if models else _telling(cards))),
         known,
-        str(collection.directory) if collection and known else None,
+        _place(collection) if collection and known else None,
     )
+
+
+def _place(collection: Collection) -> str:
+    """What people know the collection by."""
+    directory = collection.directory
+    return str(directory.parent if directory.name == PRIVATE else directory)
 
 
 def _usable(collection: Collection | None) -> list[str]:

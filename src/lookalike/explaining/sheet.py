@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import unicodedata
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -20,6 +22,9 @@ INNER = WIDTH - 2 * MARGIN
 HALF = (INNER - GAP) // 2
 HIGHEST = 900
 """Pixels of the height of a picture beside another."""
+
+_LONGEST = 32
+"""Letters of a cell of the table."""
 
 PAPER, INK, QUIET, RULE = (251, 250, 248), (29, 28, 26), (98, 95, 89), (223, 220, 214)
 TITLE, HEADING, TEXT, SMALL = 46, 36, 30, 26
@@ -83,10 +88,8 @@ def _scored(sheet: _Sheet, explanation: Explanation) -> None:
     sheet.table(rows)
     if known:
         where = showable(explanation.collection or "")
-        words = (
-            "Usual: what the first picture has with others; higher than: so many pairs of others. Of the pictures in"
-        )
-        sheet.text(f"{words} {where}.", SMALL, QUIET)
+        words = f"Usual: cosines of the first picture with the pictures in {where}"
+        sheet.text(f"{words}. Higher than: that share of pairs of pictures there.", SMALL, QUIET)
 
 
 class _Sheet:
@@ -101,7 +104,7 @@ class _Sheet:
 
     def text(self, text: str, size: int, colour: tuple[int, int, int]) -> None:
         """A paragraph, its lines broken where they are full."""
-        for line in _broken(text, size, INNER):
+        for line in _broken(_drawable(text), size, INNER):
             self._line(line, MARGIN, self._y, size, colour)
             self._y += round(size * 1.4)
 
@@ -136,6 +139,7 @@ class _Sheet:
 
     def table(self, rows: Sequence[Sequence[str]]) -> None:
         """The first row are the headings; numbers stand to the right."""
+        rows = [[_clipped(_drawable(cell)) for cell in row] for row in rows]
         columns = list(zip(*rows, strict=True))
         widths = [max(_font(TEXT).getlength(cell) for cell in column) for column in columns]
         spare = min(60.0, (INNER - sum(widths)) / max(1, len(widths) - 1))
@@ -163,6 +167,25 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
     font = ImageFont.load_default(size)
     assert isinstance(font, ImageFont.FreeTypeFont)  # noqa: S101 - a bitmap font comes only where no size is given
     return font
+
+
+def _clipped(cell: str) -> str:
+    """A model may be a folder: the end of its path says more than the beginning."""
+    return cell if len(cell) <= _LONGEST else f"...{cell[3 - _LONGEST :]}"
+
+
+def _drawable(text: str) -> str:
+    """The text in letters that the font has: "naïve кот" as "naive ???", for names are told in full elsewhere."""
+    return "".join(letter if letter < "\x7f" else _stand_in(letter) for letter in text)
+
+
+@functools.cache
+def _stand_in(letter: str) -> str:
+    font = _font(SMALL)
+    if bytes(font.getmask(letter)) != bytes(font.getmask("\uffff")):
+        return letter
+    plain = unicodedata.normalize("NFKD", letter).encode("ascii", "ignore").decode()
+    return plain or ("" if unicodedata.combining(letter) else "?")
 
 
 def _broken(text: str, size: int, width: int) -> list[str]:
