@@ -16,10 +16,10 @@ import numpy as np
 
 from lookalike.embedding import Describing, embed_files, prepare
 from lookalike.errors import ModelUnavailable, NoImages, UsageError
-from lookalike.keypoints.methods import extract, remedy
+from lookalike.keypoints.methods import METHODS, extract, remedy
 from lookalike.keypoints.methods import known as known_method
 from lookalike.scan import Scan, scan
-from lookalike.store import FEATURES, FeatureStore, Packed, Reader, Wanted, Writer
+from lookalike.store import FEATURES, MOST_KEYPOINTS, FeatureStore, Packed, Reader, Wanted, Writer
 from lookalike.types import ImageFile, ModelCard, Picture
 
 log = logging.getLogger("lookalike")
@@ -30,9 +30,6 @@ COMMIT_SECONDS = 2.0
 
 Progress = Callable[[str, int, int | None], None]
 """Called with what is going on ("scanning", "embedding"), how many files are done, of how many (None: unknown)."""
-
-
-MOST_KEYPOINTS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +148,9 @@ def _wanted(remembered: Wanted, asked: Wanted) -> dict[str, int]:
     """What is to be kept of every picture by the end of the run."""
     wanted = {}
     for method, limit in (dict(remembered) | dict(asked)).items():
-        if method not in asked and (how := remedy(method)):
-            log.warning("local features %r are left out of this run: they cannot be found here: %s", method, how)
+        how = None if method in asked else remedy(method) if method in METHODS else "pip install --upgrade lookalike"
+        if how:
+            log.warning("local features %r are left out of this run: to find them, run '%s'", method, how)
         elif limit:
             wanted[method] = limit
     return wanted

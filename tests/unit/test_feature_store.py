@@ -208,6 +208,15 @@ def test_what_is_none_of_ours_is_not_there(store: FeatureStore, tmp_path: Path, 
     assert store.get(f"{2:064x}", "sift", 100) is not None
 
 
+def test_columns_of_other_kinds_are_not_counted(store: FeatureStore, tmp_path: Path) -> None:
+    store.put([packed(n) for n in range(5)])
+    with sqlite3.connect(tmp_path / FEATURES) as db:
+        for n, (column, value) in enumerate([("asked", "many"), ("bytes", 9e999), ("bytes", 2**62), ("bytes", -5)]):
+            db.execute(f"UPDATE features SET {column} = ? WHERE sha256 = ?", (value, f"{n:064x}"))
+    db.close()
+    assert [(k.pictures, k.bytes) for k in store.summary()] == [(1, packed_bytes(100, 128))]
+
+
 @pytest.mark.parametrize("content", [b"no database, but longer than a header " * 9, b"SQLite format 3\0" + b"x" * 9000])
 def test_a_damaged_file_is_begun_anew(store: FeatureStore, tmp_path: Path, content: bytes) -> None:
     (tmp_path / FEATURES).write_bytes(content)
@@ -406,11 +415,13 @@ def test_what_cannot_run_is_told_before_anything_is_written(photos: Path, caplog
         assert not (photos / ".lookalike").exists()
     collection.add(models=["phash"], keypoints=20)
     with sqlite3.connect(photos / ".lookalike" / "catalogue.sqlite") as db:
-        db.execute("INSERT INTO local_features VALUES ('xfeat', 50)")  # asked for where its network was
+        # Asked for where the network was, by a later version, and by nobody.
+        db.execute("INSERT INTO local_features VALUES ('xfeat', 50), ('later', 50), ('orb', -1), ('akaze', 1.5)")
     db.close()
     assert collection.add().unchanged == 9
-    (told,) = (record.getMessage() for record in caplog.records)
-    assert "'xfeat' are left out of this run" in told
+    later, xfeat = (record.getMessage() for record in caplog.records)
+    assert "'later' are left out of this run: to find them, run 'pip install --upgrade lookalike'" in later
+    assert "'xfeat' are left out of this run: to find them, run 'lookalike models add" in xfeat
 
 
 def test_features_of_another_revision_are_dropped_when_a_run_ends(

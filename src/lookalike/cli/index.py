@@ -9,8 +9,9 @@ import click
 import lookalike
 from lookalike.cli import FOUND, INTERRUPTED, UNREADABLE
 from lookalike.cli.output import echo_json, echo_text, note, pooled, progress
-from lookalike.indexing import MOST_KEYPOINTS, AddReport, FeatureCost
+from lookalike.indexing import AddReport, FeatureCost
 from lookalike.keypoints.methods import METHODS
+from lookalike.store import MOST_KEYPOINTS
 
 
 @click.command()

@@ -1,6 +1,6 @@
 """A collection on disk: a SQLite catalogue, which is the truth, one file of vectors a model, and what is derived."""
 
-from lookalike.store.features import FEATURES, FeatureStore, Packed, Wanted
+from lookalike.store.features import FEATURES, MOST_KEYPOINTS, FeatureStore, Packed, Wanted
 from lookalike.store.overview import summary
 from lookalike.store.packing import pack, unpack
 from lookalike.store.reader import CATALOGUE, PRIVATE, FileEntry, ModelEntry, Reader, is_own
@@ -10,6 +10,7 @@ from lookalike.store.writer import Writer
 __all__ = [
     "CATALOGUE",
     "FEATURES",
+    "MOST_KEYPOINTS",
     "PRIVATE",
     "FeatureStore",
     "FileEntry",

@@ -19,8 +19,9 @@ from lookalike.store.derived import Derived
 from lookalike.store.packing import pack, packed_bytes, strongest, unpack
 
 FEATURES = "features.sqlite"
+MOST_KEYPOINTS = 20_000
 MAX_BYTES = 32_000_000
-"""Many times what 20,000 keypoints take: anything larger in the file is none of ours, and is not read."""
+"""Many times what so many keypoints take: anything larger in the file is none of ours, and is not read."""
 
 # The index answers all questions but the one for the features themselves: reading it takes a thousandth of the bytes.
 _SCHEMA = """
@@ -106,11 +107,11 @@ class FeatureStore:
         """What is kept, by method and number of keypoints, of the present revision or not."""
         query = (
             "SELECT substr(method, 1, instr(method, ':') - 1) AS name, asked, count(*), sum(bytes)"
-            " FROM features GROUP BY name, asked ORDER BY name, asked"
+            " FROM features WHERE typeof(asked) = 'integer' AND typeof(bytes) = 'integer' AND bytes BETWEEN 0 AND ?"
+            " GROUP BY name, asked ORDER BY name, asked"
         )
-        return [
-            Kept(str(name), int(asked), int(count), int(size)) for name, asked, count, size in self._kept.rows(query)
-        ]
+        found = self._kept.rows(query, (MAX_BYTES,))
+        return [Kept(str(name), asked, pictures, size) for name, asked, pictures, size in found]
 
     def estimate(self, method: str, limit: int, width: int) -> int:
         """Bytes that a picture will take, as those that are there say; at first, those of all keypoints.

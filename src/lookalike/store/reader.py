@@ -15,7 +15,7 @@ from typing import Self
 
 from lookalike.errors import CollectionDamaged, CollectionTooNew, NoCollection
 from lookalike.store import vectors as vector_file
-from lookalike.store.features import FEATURES, FeatureStore, Wanted
+from lookalike.store.features import FEATURES, MOST_KEYPOINTS, FeatureStore, Wanted
 from lookalike.store.thumbnails import THUMBNAILS, Thumbnails
 from lookalike.store.trouble import connect_read_only, told_plainly
 from lookalike.types import ImageFile, ImageRef
@@ -183,7 +183,11 @@ class Reader:
         with self._lock, told_plainly(str(self.directory)):
             if not self._db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'local_features'").fetchone():
                 return {}  # a collection that is older than this table
-            return dict(self._db.execute("SELECT method, keypoints FROM local_features ORDER BY method"))
+            query = (
+                "SELECT method, keypoints FROM local_features"
+                " WHERE typeof(keypoints) = 'integer' AND keypoints BETWEEN 1 AND ? ORDER BY method"
+            )
+            return dict(self._db.execute(query, (MOST_KEYPOINTS,)))
 
     def files_below(
         self, folder: str, models: Sequence[str] = (), features: Wanted | None = None
