@@ -63,6 +63,7 @@ def test_heavy_libraries_are_imported_only_where_they_are_wrapped() -> None:
             *("pixels.py", "xfeat.py", "alike.py", "opencv_networks.py"),
         },
         "mahotas": {"surf.py"},
+        "h5py": {"descriptors.py"},
         "sqlite3": {"reader.py", "writer.py", "trouble.py", "doctor.py"},
         "jinja2": {"report.py"},
         "torch": {path.name for path in SOURCES if path.parent.name == "backbones"},
