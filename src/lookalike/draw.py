@@ -143,14 +143,12 @@ class Overlay:
     """The one picture moved to where the other shows it, in the frame of that other.
 
     base:       (h, w, 3) the other picture
-    warped:     (h, w, 3) the one, moved; the other where the one does not reach
     blend:      (h, w, 3) half the one, half the other, with the frame of the one
     difference: (h, w) how far apart the colours are, in CIELAB (about 2 can just be seen, 100 is black against white),
                 the one's brightness and contrast made the other's; NaN where the one does not reach
     """
 
     base: Pixels
-    warped: Pixels
     blend: Pixels
     difference: Values
 
@@ -169,7 +167,6 @@ def overlay(a: Picture, b: Picture, transform: Transform, side: int = SIDE // 2)
     moved = np.asarray(cv2.warpPerspective(pixels, onto, size, flags=cv2.INTER_LINEAR), dtype=np.uint8)
     there = cv2.warpPerspective(np.full(pixels.shape[:2], 255, dtype=np.uint8), onto, size, flags=cv2.INTER_LINEAR)
     inside = np.asarray(there == 255)
-    warped = np.where(inside[:, :, None], moved, base)
     blend = np.where(inside[:, :, None], cv2.addWeighted(moved, 0.5, base, 0.5, 0), base)
     corners = [(0, 0), (pixels.shape[1], 0), (pixels.shape[1], pixels.shape[0]), (0, pixels.shape[0])]
     frame = cv2.perspectiveTransform(np.array([corners], dtype=np.float64) - 0.5, onto)
@@ -177,7 +174,7 @@ def overlay(a: Picture, b: Picture, transform: Transform, side: int = SIDE // 2)
     for colour, thick in (((0, 0, 0), 6), (ORANGE, 3)):
         cv2.polylines(blend, [frame.reshape(-1, 1, 2)], True, colour, thick, cv2.LINE_AA)
     coarse = max(1.0, size[0] / b.pixels.shape[1], _grown(onto, pixels))
-    return Overlay(base, warped, np.asarray(blend, dtype=np.uint8), _difference(moved, base, inside, coarse))
+    return Overlay(base, np.asarray(blend, dtype=np.uint8), _difference(moved, base, inside, coarse))
 
 
 def _grown(onto: Transform, pixels: Pixels) -> float:

@@ -152,7 +152,7 @@ def test_what_was_edited_stands_out(pair: tuple[Path, Path]) -> None:
     beside[top - 10 : bottom + 10, left - 10 : right + 10] = np.nan
     assert np.nanquantile(beside, 0.99) < 8
     assert np.isnan(laid.difference[0, 0])  # where the turned copy is black, the photo does not reach
-    assert (laid.warped[2, 2] == laid.base[2, 2]).all()
+    assert (laid.blend[2, 2] == laid.base[2, 2]).all()
 
 
 def test_brightness_is_no_edit(tmp_path: Path, photo_pixels: Photos) -> None:
@@ -264,7 +264,7 @@ def test_patches_find_their_place_again(shared: Path, photo_pixels: Photos) -> N
 
 def test_hiding_what_counts_costs_most(photo_pixels: Photos) -> None:
     """Half of the one picture is the other: that half is what makes them alike."""
-    cat, coffee = (np.asarray(Image.fromarray(photo_pixels[n]).resize((240, 240))) for n in ("cat", "coffee"))
+    cat, coffee = (np.asarray(Image.fromarray(photo_pixels[n]).resize((160, 160))) for n in ("cat", "coffee"))
     both = _picture(np.concatenate([cat, coffee], axis=1))
     found = maps(registry.card("sift"), both, _picture(cat))
     assert (found.kind, found.a.best) == ("occlusion", None)
@@ -295,7 +295,10 @@ def test_what_is_usual_in_a_collection(photos: Path) -> None:
     assert 20 <= standing.pairs <= 45  # of nine or ten pictures
     unlike = explain(cat, photos / "coffee.jpg", models=["color"], collection=collection).standings["color"]
     assert unlike.above < standing.above
-    assert {score.model for score in explain(small, cat, collection=collection).comparison.scores} > {"hog", "phash"}
+    tiny = photos.parent / "tiny.png"
+    with Image.open(cat) as image:
+        image.resize((48, 48)).save(tiny)
+    assert {score.model for score in explain(tiny, tiny, collection=collection).comparison.scores} > {"hog", "phash"}
     with pytest.raises(NoCollection):
         explain(small, cat, models=["color"], collection=lookalike.open(photos / "more"))
 
