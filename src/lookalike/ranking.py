@@ -62,7 +62,7 @@ class Ranker:
         wanted = k + len(left_out)
         held = [self._held(entry) for entry, _ in parts]
         samples = np.stack([_cosines(vectors, own.sample) for own, (_, vectors) in zip(held, parts, strict=True)])
-        usual = [_usual(row) for row in samples]
+        usual = [usual_of(row) for row in samples]
         if len(parts) == 1:
             rows, cosines = _nearest(held[0], parts[0][1], wanted)
             images = self._store.images(held[0].entry, rows)
@@ -80,11 +80,11 @@ class Ranker:
         order = np.argsort(-scores, kind="stable")
         groups = list(pictures.values())
         hits = _hits([groups[i] for i in order], [float(scores[i]) for i in order], left_out, k)
-        return hits, _usual(fused(samples.astype(np.float64), usual)) if fuse == "scores" else None
+        return hits, usual_of(fused(samples.astype(np.float64), usual)) if fuse == "scores" else None
 
     def usual(self, entry: ModelEntry, vectors: Vectors) -> Usual:
         """What cosine is usual between a query's vectors and any picture of the collection."""
-        return _usual(_cosines(vectors, self._held(entry).sample))
+        return usual_of(_cosines(vectors, self._held(entry).sample))
 
     def _of(self, held: _Held, vectors: Vectors, hashes: Iterable[str]) -> npt.NDArray[np.float32]:
         """The query's cosine with each of these pictures."""
@@ -133,7 +133,8 @@ def _cosines(vectors: Vectors, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.
     return np.asarray(np.clip(np.einsum("vd,nd->vn", vectors, rows), -1, 1).max(axis=0), dtype=np.float32)
 
 
-def _usual(cosines: npt.NDArray[np.floating]) -> Usual:
+def usual_of(cosines: npt.NDArray[np.floating]) -> Usual:
+    """What is usual among a query's cosines with pictures that were drawn by lot; NaN is left out."""
     others = cosines[np.isfinite(cosines) & (cosines < SAME)].astype(np.float64)
     if len(others) < 2:
         return Usual(0.0, 1.0)

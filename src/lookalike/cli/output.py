@@ -133,7 +133,7 @@ def progress(unit: str = " files") -> Iterator[Progress]:
     bars: dict[str, Any] = {}
 
     def tell(what: str, done: int, total: int | None) -> None:
-        if what not in bars:
+        if what not in bars or done < bars[what].n:  # something new, or the same once more
             for bar in bars.values():
                 bar.close()
             size = shutil.get_terminal_size()  # some terminals say 0 x 0, which tqdm would believe

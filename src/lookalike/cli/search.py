@@ -5,26 +5,35 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import click
 
 import lookalike
 from lookalike.cli import FOUND, NOTHING, UNREADABLE
+from lookalike.cli.asking import STDIN, Asked
 from lookalike.cli.output import columns_text, echo_json, echo_paths, echo_text, hits_json, note, pooled
 from lookalike.collection import Answer, Collection
-from lookalike.errors import NoImages, UnreadableImage
+from lookalike.fusion import WAYS, Fuse
 from lookalike.images import MAX_BYTES
-from lookalike.models import registry
+from lookalike.keypoints.methods import METHODS
 from lookalike.opening import nearest_collection
 from lookalike.report import SearchSection, write
-from lookalike.scan import scan
+from lookalike.reranking import TOP
 from lookalike.types import Hits, Term
+from lookalike.views import Views
 
-STDIN = "-"
+
+class _Command(click.Command):
+    """With `--verify` alone for `--verify=50`: a value of its own it takes only behind "=", and never a QUERY."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ended = args.index("--") if "--" in args else len(args)
+        whole = [f"--verify={TOP}" if each == "--verify" else each for each in args[:ended]]
+        return super().parse_args(ctx, whole + args[ended:])
 
 
-@click.command()
+@click.command(cls=_Command)
 @click.argument("queries", nargs=-1, metavar="[QUERY]...", type=click.Path())
 @click.option("--text", "texts", multiple=True, metavar="WORDS[:W]", help="Words, for models that read them.")
 @click.option("--image", "pictures", multiple=True, metavar="FILE[:W]", help="An image, to be mixed with words.")
@@ -32,6 +41,13 @@ STDIN = "-"
 @click.option("--pool", metavar="HOW", help="How the models pool tokens, instead of their own way: mean, cls, ...")
 @click.option("--collection", metavar="DIR", type=click.Path(), help="[the one of this folder, or of one above]")
 @click.option("--model", "models", multiple=True, metavar="NAME", help="Repeat for several [all of the collection's].")
+@click.option(
+    "--verify", type=click.IntRange(1, 1000), metavar="[=N]", help=f"Verify the first N [{TOP}] hits by keypoints."
+)
+@click.option("--method", type=click.Choice(list(METHODS)), default="sift", help="Whose keypoints verify [sift].")
+@click.option("--mirror", is_flag=True, help="Look for the mirrored query, too.")
+@click.option("--crops", is_flag=True, help="Look for parts of the query, too: of screenshots, collages.")
+@click.option("--fuse", type=click.Choice(WAYS), default="scores", help="How NAME+NAME are made one [scores].")
 @click.option("-k", default=10, show_default=True, type=click.IntRange(min=1), help="Hits a query and model.")
 @click.option("--json", "form", flag_value="json", help="One JSON array of all results.")
 @click.option("--jsonl", "form", flag_value="jsonl", help="One JSON object a query and model.")
@@ -50,6 +66,11 @@ def command(
     pool: str | None,
     collection: str | None,
     models: tuple[str, ...],
+    verify: int | None,
+    method: str,
+    mirror: bool,
+    crops: bool,
+    fuse: Fuse,
     k: int,
     form: str | None,
     html: str | None,
@@ -62,10 +83,12 @@ def command(
     With --text, --image and --not, which mix, there is one query: the sum of their vectors, each as often as its
     weight W says (1, if nothing). Words that are the name of a file mean that image.
 
-    The score is (cosine + 1) / 2: 1 for the same picture, 0.5 for nothing in common.
+    The score is (cosine + 1) / 2: 1 for the same picture, 0.5 for nothing in common. Names joined by + make one
+    ranking. With --verify, what shares keypoints with the query in one geometric arrangement comes first.
 
     \b
     lookalike search cat.jpg
+    lookalike search cat.jpg --model sift+phash --mirror --verify
     lookalike search --text "a red bus at night" --model clip
     lookalike search --image b.jpg --text "snow:0.7" --not people --model clip
     lookalike search cat.jpg --model sift --model color -k 20 --html cats.html
@@ -79,13 +102,16 @@ def command(
     if not models:
         for problem in where.unusable():
             note(f"left out: {problem}")
+    if terms and (verify or mirror or crops):
+        raise click.UsageError(
+            "--verify, --mirror and --crops look at the image of a QUERY: leave --text and --image out"
+        )
+    views = Views(mirror=mirror, crops=crops, fuse=fuse)
+    asked = Asked(where, models, k, include_self, workers, views, verify or 0, method)
     answers: list[Answer] = []
     columns: list[Hits] = []
     stdin = sys.stdin.buffer.read(MAX_BYTES + 1) if STDIN in queries else b""
-    if terms:
-        found = _search_terms(where, terms, models, k, include_self)
-    else:
-        found = _answers(where, queries, stdin, models, k, include_self, workers)
+    found = asked.terms(terms) if terms else asked.queries(queries, stdin)
     for answer in found:
         if answer.reason is not None:
             note(f"unreadable: {answer.query}: {answer.reason}: give an image file, a folder or -")
@@ -107,32 +133,6 @@ def command(
     ctx.exit(FOUND if any(len(hits) for hits in columns) else NOTHING)
 
 
-def _answers(
-    where: Collection,
-    queries: Sequence[str],
-    stdin: bytes,
-    models: Sequence[str],
-    k: int,
-    include_self: bool,
-    workers: int | None,
-) -> Iterator[Answer]:
-    """In the order of the queries, files in one go, so that several are embedded at a time."""
-    files: list[str] = []
-    for query in queries:
-        if query == STDIN:
-            yield from where.search_files(files, models=models, k=k, include_self=include_self, workers=workers)
-            files = []
-            yield _search_bytes(where, stdin, models, k)
-        elif os.path.isdir(query):
-            found = scan(os.path.abspath(query))
-            if not found.images:
-                raise NoImages(f"{query}: no images in this folder ({found.ignored} other files): name another")
-            files += [file.path for file in found.images]
-        else:
-            files.append(os.path.abspath(query))
-    yield from where.search_files(files, models=models, k=k, include_self=include_self, workers=workers)
-
-
 def _term(text: str, sign: int = 1, is_image: bool = False) -> Term:
     """WORDS or FILE, with a weight behind a colon if there is one. The name of a file means the image."""
     weight = 1.0
@@ -145,27 +145,6 @@ def _term(text: str, sign: int = 1, is_image: bool = False) -> Term:
     if not text.strip():
         raise click.UsageError("no words: give some with --text")
     return Term(text=text, weight=sign * weight)
-
-
-def _search_terms(
-    where: Collection, terms: Sequence[Term], models: Sequence[str], k: int, include_self: bool
-) -> Iterator[Answer]:
-    names = _names(where, models)
-    if not models and any(term.text is not None for term in terms):
-        names = [name for name in names if registry.card(name).texts] or names
-    columns = [where.search_terms(terms, model=name, k=k, include_self=include_self) for name in names]
-    yield Answer(columns[0].query, tuple(columns))
-
-
-def _names(where: Collection, models: Sequence[str]) -> list[str]:
-    return list(dict.fromkeys(models)) or where.usable()
-
-
-def _search_bytes(where: Collection, data: bytes, models: Sequence[str], k: int) -> Answer:
-    try:
-        return Answer(STDIN, tuple(where.search(data, model=name, k=k) for name in _names(where, models)))
-    except UnreadableImage as error:
-        return Answer(STDIN, reason=error.reason)
 
 
 def _show(answer: Answer) -> None:

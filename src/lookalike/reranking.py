@@ -1,0 +1,99 @@
+"""Hits verified by local features: what really shows the same thing comes first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from lookalike import images
+from lookalike.calibration import chance
+from lookalike.collection import Collection
+from lookalike.errors import UnreadableImage
+from lookalike.keypoints.features import Features
+from lookalike.keypoints.geometry import FEWEST, Matches, verify
+from lookalike.keypoints.methods import READ_SIDE, extract
+from lookalike.models.tuning import usable_cores
+from lookalike.types import Evidence, Hit, Hits, ImageRef
+
+TOP = 50
+"""Hits that are verified, where nothing else is said."""
+
+
+def rerank(
+    photos: Collection,
+    query: images.ImageLike,
+    columns: Sequence[Hits],
+    *,
+    method: str = "sift",
+    top: int = TOP,
+    mirror: bool = False,
+    keypoints: int | None = None,
+    workers: int | None = None,
+) -> list[Hits]:
+    """Rankings of one query, the `top` first of each verified: by how likely they show what the query shows.
+
+    What comes behind them stays as it was. Local features of the collection's pictures are taken from its cache, or
+    made of the files and put there: as many as it keeps of each, unless `keypoints` says how many. With `mirror` the
+    mirrored query is tried as well. Every hit that was looked at has `evidence`; its cosine stays what it was.
+
+    Raises UnreadableImage for the query, UnknownModel for a method that there is not, ModelUnavailable where it
+    cannot run here.
+
+    >>> found = rerank(photos, "cat.jpg", [photos.search("cat.jpg", k=50)])[0]  # doctest: +SKIP
+    >>> found[0].evidence.inliers  # doctest: +SKIP
+    214
+    """
+    name = next((hits.query for hits in columns), None)
+    limit = keypoints or photos.keypoints(method)
+    own = extract(images.read(query, side=READ_SIDE, name=name), method, limit)
+    # Models agree on much, and files with the same bytes have the same features: each is matched once.
+    pictures = {hit.image.id: hit.image for hits in columns for hit in hits[:top]}
+
+    def matched(image: ImageRef) -> tuple[Features, Matches | None, str | None]:
+        try:
+            other = photos.features(image, method, limit)
+        except UnreadableImage as error:
+            return own, None, f"{image.path}: {error.reason}"
+        for features, whose in ((own, "the query"), (other, "this picture")):
+            if len(features) < FEWEST:
+                return other, None, f"nothing to verify: {whose} has {len(features) or 'no'} keypoints"
+        return other, verify(own, other, mirror=mirror), None
+
+    with ThreadPoolExecutor(workers or usable_cores(), thread_name_prefix="verify") as pool:
+        found = dict(zip(pictures, pool.map(matched, pictures.values()), strict=True))
+
+    def judged(hits: Hits) -> Hits:
+        first = []
+        for hit in hits[:top]:
+            other, matches, note = found[hit.image.id]
+            standard = hits.usual.standard(hit.cosine) if hits.usual else None
+            first.append((hit, evidence(own, other, matches, standard, note)))
+        first.sort(key=lambda pair: -pair[1].chance)  # stable: equals stay as they were
+        verified = [replace(hit, evidence=what) for hit, what in first]
+        return replace(hits, items=_ranked([*verified, *hits[top:]]))
+
+    return [judged(hits) for hits in columns]
+
+
+def evidence(
+    a: Features, b: Features, matches: Matches | None, standard: float | None, note: str | None = None
+) -> Evidence:
+    """What matches say, as plain data; `standard` is how many deviations the cosine is above what is usual."""
+    likely = chance(standard, matches, a, b)
+    if matches is None:
+        return Evidence(a.method, chance=likely, note=note)
+    transform = matches.transform
+    return Evidence(
+        a.method,
+        pairs=len(matches.pairs),
+        inliers=matches.count,
+        kind=matches.kind,
+        transform=None if transform is None else tuple(tuple(float(x) for x in row) for row in transform),
+        mirrored=matches.mirrored,
+        chance=likely,
+    )
+
+
+def _ranked(hits: Sequence[Hit]) -> tuple[Hit, ...]:
+    return tuple(replace(hit, rank=rank) for rank, hit in enumerate(hits, 1))

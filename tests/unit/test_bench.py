@@ -1,0 +1,164 @@
+"""The benchmark of a user's own folder: its plan, its entries, and a whole run."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import lookalike
+from lookalike.bench.copies import GRADES, OPERATORS
+from lookalike.bench.entries import Entry
+from lookalike.bench.plan import plan
+from lookalike.bench.run import bench, copies_of
+from lookalike.bench.whitening import Whitening
+from lookalike.errors import UsageError
+from lookalike.metrics import normalised
+
+NAMES = [f"{i:03d}.jpg" for i in range(400)]
+
+
+@pytest.fixture(scope="module")
+def tiles(photo_pixels: dict[str, np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Real photos cut into 56 pictures of which no two overlap, one of them twice, and a file that is none."""
+    folder = tmp_path_factory.mktemp("tiles")
+    for name, pixels in photo_pixels.items():
+        height, width = pixels.shape[0] // 2, pixels.shape[1] // 4
+        for i in range(8):
+            top, left = (i // 4) * height, (i % 4) * width
+            if i < 7:
+                part = Image.fromarray(pixels[top : top + height, left : left + width])
+                part.resize((2 * width, 2 * height)).save(folder / f"{name}-{i}.jpg", quality=92)
+    with Image.open(folder / "cat-0.jpg") as cat:
+        cat.resize((cat.width - 8, cat.height - 8)).save(folder / "cat-0 again.jpg", quality=80)
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
+    return folder
+
+
+# -- the plan --------------------------------------------------------------------------------------------------------
+
+
+def test_parts_are_disjoint() -> None:
+    dealt = plan(NAMES, 1, 100)
+    negatives = {query.original for query in dealt.queries if query.truth is None}
+    parts = [set(dealt.gallery), set(dealt.fitting), set(dealt.backgrounds), negatives]
+    assert sum(map(len, parts)) == len(set.union(*parts)) == len(NAMES)
+    assert all(query.truth in parts[0] and query.truth == query.original for query in dealt.queries if query.truth)
+    assert len(negatives) == 25
+    assert len([query for query in dealt.queries if query.truth]) == 300
+
+
+def test_every_operator_in_every_grade() -> None:
+    dealt = plan(NAMES, 1, 150)
+    cells = Counter((query.operator, query.grade) for query in dealt.queries if query.truth)
+    assert set(cells) == {(operator, grade) for operator in OPERATORS for grade in GRADES}
+    assert max(cells.values()) - min(cells.values()) <= 1
+    assert len({query.seed for query in dealt.queries}) == len(dealt.queries)
+
+
+def test_the_seed_decides() -> None:
+    assert plan(NAMES, 1, 50) == plan(NAMES[::-1], 1, 50)
+    assert plan(NAMES, 1, 50) != plan(NAMES, 2, 50)
+
+
+def test_a_small_folder_gives_what_it_has() -> None:
+    dealt = plan(NAMES[:30], 1, 200)
+    assert len({query.original for query in dealt.queries if query.truth}) == len(dealt.gallery) >= 15
+    with pytest.raises(UsageError, match="29 different images: a benchmark needs 30"):
+        plan(NAMES[:29], 1, 200)
+
+
+# -- entries ---------------------------------------------------------------------------------------------------------
+
+
+def test_entries() -> None:
+    assert Entry.parse("sift") == Entry("sift", ("sift",))
+    assert Entry.parse("vit-tiny+sift").models == ("vit-tiny", "sift")
+    assert Entry.parse("a|whiten:512").whiten == 512
+    full = Entry.parse("a+b|mirror|crops|verify:20:orb")
+    assert (full.mirror, full.crops, full.verify, full.method) == (True, True, 20, "orb")
+    assert Entry.parse("a|verify").verify == 50
+    for wrong in ("", "a++b", "a|", "a|whiten", "a|whiten:0", "a|verify:5:none", "a|polish"):
+        with pytest.raises(UsageError, match="--model"):
+            Entry.parse(wrong)
+
+
+# -- whitening -------------------------------------------------------------------------------------------------------
+
+
+def test_whitened_vectors_vary_alike_in_all_directions() -> None:
+    rng = np.random.default_rng(0)
+    basis = rng.normal(size=(16, 16)) * np.linspace(5, 0.5, 16)[:, None]
+    vectors = normalised((rng.normal(size=(4000, 16)) @ basis + 3).astype(np.float32))
+    whiten = Whitening.fit(vectors[:2000], 8)
+    found = whiten(vectors[2000:])
+    assert found.shape == (2000, 8)
+    assert np.linalg.norm(found, axis=1) == pytest.approx(np.ones(2000), abs=1e-5)
+    before = np.linalg.eigvalsh(np.cov(vectors[2000:].T))
+    after = np.linalg.eigvalsh(np.cov(found.T))
+    assert after.max() / after.min() < 3 < before[-1] / before[-8]
+
+
+def test_no_more_directions_than_pictures_tell() -> None:
+    vectors = normalised(np.random.default_rng(0).normal(size=(10, 64)).astype(np.float32))
+    assert Whitening.fit(vectors, 512)(vectors).shape == (10, 9)
+    flat = np.tile(vectors[:1], (10, 1))
+    assert np.isfinite(Whitening.fit(flat, 4)(vectors)).all()
+
+
+# -- a whole run -----------------------------------------------------------------------------------------------------
+
+
+def test_a_whole_run_and_once_more(tiles: Path, tmp_path: Path) -> None:
+    models = ["color", "phash", "color+hog", "hog|mirror", "color|whiten:16", "color|verify:5"]
+    report = bench(tiles, models, originals=15, into=tmp_path / "b")
+    facts = report.facts
+    assert (facts["images"], facts["unreadable"], facts["near_duplicates"]) == (57, 1, 1)
+    assert [result.model for result in report.results] == models
+    assert facts["queries"] == len(report.queries) == 45 + facts["negatives"]
+    told = json.loads(json.dumps(report.to_json()))
+    by_name = {row["model"]: row for row in told["rows"]}
+    assert by_name["color"]["images_per_second"] > 0
+    assert by_name["color|whiten:16"]["bytes_per_vector"] == 32
+    for row in told["rows"]:
+        for measure in ("accuracy@1", "accuracy@3", "uap", "recall@p90"):
+            assert 0 <= row[measure]["low"] <= row[measure]["value"] <= row[measure]["high"] <= 1
+    assert by_name["color|verify:5"]["uap"]["value"] > by_name["color"]["uap"]["value"]
+    assert by_name["color+hog"]["accuracy@1"]["value"] > by_name["phash"]["accuracy@1"]["value"]
+
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "b").rglob("*.jpg")}
+    again = bench(tiles, models, originals=15, into=tmp_path / "b")
+    assert again.results == report.results
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "b").rglob("*.jpg")} == before, "nothing made twice"
+
+
+def test_the_same_seed_gives_the_same_copies(tiles: Path, tmp_path: Path) -> None:
+    copies = []
+    for name in ("one", "two"):
+        report = bench(tiles, ["phash"], originals=8, seed=3, into=tmp_path / name)
+        copies.append({q.id: (copies_of(report, tmp_path / name) / f"{q.id}.jpg").read_bytes() for q in report.queries})
+    assert copies[0] == copies[1]
+    other = bench(tiles, ["phash"], originals=8, seed=4, into=tmp_path / "one")
+    assert [replace(q, id="") for q in other.queries] != [replace(q, id="") for q in report.queries]
+
+
+def test_vectors_of_the_folder_s_own_collection_are_taken(tiles: Path, tmp_path: Path) -> None:
+    lookalike.open(tiles).add(models=["hog"])
+    bench(tiles, ["hog"], originals=8)
+    kept = lookalike.open(tiles, into=tiles / ".lookalike" / "bench" / "photos")
+    assert kept.models == ["phash", "dhash"], "hog was there already"
+    assert lookalike.open(tiles).models == ["hog"], "and the user's collection is as it was"
+
+
+def test_a_folder_of_near_duplicates_only(photo_pixels: dict[str, np.ndarray], tmp_path: Path) -> None:
+    folder = tmp_path / "burst"
+    folder.mkdir()
+    for i in range(40):
+        Image.fromarray(photo_pixels["cat"][i // 4 :, i % 4 :]).save(folder / f"{i}.jpg", quality=60 + i)
+    with pytest.raises(UsageError, match="different images"):
+        bench(folder, ["phash"], into=tmp_path / "b")
