@@ -16,9 +16,12 @@ if TYPE_CHECKING:
     from lookalike.collection import Collection
     from lookalike.comparison import Comparison, compare
     from lookalike.errors import LookalikeError, UnreadableImage
+    from lookalike.explaining import explain
     from lookalike.models.custom import register as model
     from lookalike.opening import open_collection as open
-    from lookalike.types import Hit, Hits, Term
+    from lookalike.reranking import rerank
+    from lookalike.types import Evidence, Hit, Hits, Term
+    from lookalike.views import Views
 
 __version__ = "0.1.0"
 
@@ -26,26 +29,34 @@ __version__ = "0.1.0"
 _DOOR = {
     "Collection": "lookalike.collection:Collection",
     "Comparison": "lookalike.comparison:Comparison",
+    "Evidence": "lookalike.types:Evidence",
     "Hit": "lookalike.types:Hit",
     "Hits": "lookalike.types:Hits",
     "Term": "lookalike.types:Term",
     "LookalikeError": "lookalike.errors:LookalikeError",
     "UnreadableImage": "lookalike.errors:UnreadableImage",
+    "Views": "lookalike.views:Views",
     "compare": "lookalike.comparison:compare",
+    "explain": "lookalike.explaining:explain",
     "model": "lookalike.models.custom:register",
     "open": "lookalike.opening:open_collection",
+    "rerank": "lookalike.reranking:rerank",
 }
 __all__ = [
     "Collection",
     "Comparison",
+    "Evidence",
     "Hit",
     "Hits",
     "LookalikeError",
     "Term",
     "UnreadableImage",
+    "Views",
     "compare",
+    "explain",
     "model",
     "open",
+    "rerank",
 ]
 
 
