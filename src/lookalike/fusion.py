@@ -28,7 +28,7 @@ _RANK_OFFSET = 60
 
 
 def fused(cosines: Table, usual: Sequence[Usual], way: Fuse = "scores") -> npt.NDArray[np.float64]:
-    """(pictures,) at most 1, the higher the more alike; `usual` is each model's, for the query.
+    """(pictures,) -1 to 1, the higher the more alike; `usual` is each model's, for the query.
 
     >>> fused(np.array([[0.9, 0.1], [0.8, 0.6]]), [Usual(0.1, 0.1), Usual(0.6, 0.1)]).round(3)
     array([0.769, 0.   ])
@@ -39,4 +39,5 @@ def fused(cosines: Table, usual: Sequence[Usual], way: Fuse = "scores") -> npt.N
         return np.asarray(((_RANK_OFFSET + 1) / (_RANK_OFFSET + ranks)).mean(axis=0))
     mean, deviation = np.array([[u.mean, u.deviation] for u in usual]).T[:, :, None]
     above = np.nan_to_num((cosines - mean) / deviation)
-    return np.asarray(above.sum(axis=0) / ((1 - mean) / deviation).sum())
+    # What is far less alike than usual is not told apart: nobody looks for it.
+    return np.asarray(np.clip(above.sum(axis=0) / ((1 - mean) / deviation).sum(), -1, 1))

@@ -38,8 +38,10 @@ class _Held:
     dead: int
     index: ExactIndex
     allowed: npt.NDArray[np.bool_] | None
+    drawn: Sequence[str]
+    """The pictures of `Reader.some`: others may come by another model, and leave this one as it is."""
     sample: npt.NDArray[np.float32]
-    """(SAMPLE, dim): a row for each picture of `Reader.some`, NaN where the model has no vector of it."""
+    """(drawn, dim): a row for each of them, NaN where the model has no vector of it."""
 
 
 class Ranker:
@@ -60,7 +62,8 @@ class Ranker:
         left_out = {os.path.join(os.path.realpath(os.path.dirname(p)), os.path.basename(p)) for p in hidden}
         left_out |= {os.path.realpath(path) for path in hidden}
         wanted = k + len(left_out)
-        held = [self._held(entry) for entry, _ in parts]
+        drawn = self._store.some(SAMPLE)
+        held = [self._held(entry, drawn) for entry, _ in parts]
         samples = np.stack([_cosines(vectors, own.sample) for own, (_, vectors) in zip(held, parts, strict=True)])
         usual = [usual_of(row) for row in samples]
         if len(parts) == 1:
@@ -84,7 +87,7 @@ class Ranker:
 
     def usual(self, entry: ModelEntry, vectors: Vectors) -> Usual:
         """What cosine is usual between a query's vectors and any picture of the collection."""
-        return usual_of(_cosines(vectors, self._held(entry).sample))
+        return usual_of(_cosines(vectors, self._held(entry, self._store.some(SAMPLE)).sample))
 
     def _of(self, held: _Held, vectors: Vectors, hashes: Iterable[str]) -> npt.NDArray[np.float32]:
         """The query's cosine with each of these pictures."""
@@ -98,17 +101,17 @@ class Ranker:
         vectors[there] = self._store.vectors(entry)[[found[hashes[i]] for i in there]]
         return vectors
 
-    def _held(self, entry: ModelEntry) -> _Held:
+    def _held(self, entry: ModelEntry, drawn: Sequence[str]) -> _Held:
         """The model's index and sample, as they are in this snapshot."""
         dead = self._store.dead_rows(entry)
         held = self._models.get(entry.name)
-        if held is None or (held.entry, held.dead) != (entry, len(dead)):
+        if held is None or (held.entry, held.dead, held.drawn) != (entry, len(dead), drawn):
             allowed = None
             if dead:
                 allowed = np.ones(entry.rows, dtype=np.bool_)
                 allowed[dead] = False
-            sample = self._rows(entry, self._store.some(SAMPLE))
-            held = _Held(entry, len(dead), ExactIndex(self._store.vectors(entry)), allowed, sample)
+            index = ExactIndex(self._store.vectors(entry))
+            held = _Held(entry, len(dead), index, allowed, drawn, self._rows(entry, drawn))
             self._models[entry.name] = held
         return held
 

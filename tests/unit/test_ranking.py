@@ -48,6 +48,10 @@ def test_what_a_model_does_not_know_is_usual_to_it() -> None:
     assert known == pytest.approx(unknown)
 
 
+def test_what_is_less_alike_than_usual_is_a_cosine_still() -> None:
+    assert fused(np.array([[-1.0], [-1.0]]), [Usual(0.6, 0.1), Usual(0.5, 0.1)]).tolist() == [-1]
+
+
 def test_ranks_as_in_the_paper() -> None:
     rng = np.random.default_rng(0)
     table = rng.random((3, 20))
@@ -100,6 +104,19 @@ def test_a_fused_ranking_looks_at_every_candidate_by_every_model(
 def test_a_model_that_is_not_there(collection: lookalike.Collection, photos: Path) -> None:
     with pytest.raises(UsageError, match="no vectors of 'sift'"):
         collection.search(photos / "cat.jpg", model="hog+sift")
+
+
+def test_pictures_that_only_one_of_the_models_came_to_know(
+    collection: lookalike.Collection, photos: Path, photo_pixels: dict[str, np.ndarray]
+) -> None:
+    query = photo_pixels["cat"][10:, 10:]
+    collection.search(query, model="hog+color")
+    Image.fromarray(photo_pixels["cat"][5:, :-5]).save(photos / "later.png")
+    lookalike.open(photos).add(models=["color"])  # as another process would, while this one has it open
+    hits = collection.search(query, model="hog+color", k=100)
+    assert "later.png" in {Path(hit.path).name for hit in hits}
+    fresh = lookalike.open(photos).search(query, model="hog+color", k=100)
+    assert (hits.usual, [hit.cosine for hit in hits]) == (fresh.usual, [hit.cosine for hit in fresh])
 
 
 def test_words_need_models_that_read(collection: lookalike.Collection) -> None:
