@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import lookalike
-from lookalike.bench.copies import GRADES, OPERATORS
+from lookalike.bench.copies import GRADES, OPERATORS, combine, make
 from lookalike.bench.entries import Entry
 from lookalike.bench.plan import plan
 from lookalike.bench.run import bench, copies_of
@@ -162,3 +162,27 @@ def test_a_folder_of_near_duplicates_only(photo_pixels: dict[str, np.ndarray], t
         Image.fromarray(photo_pixels["cat"][i // 4 :, i % 4 :]).save(folder / f"{i}.jpg", quality=60 + i)
     with pytest.raises(UsageError, match="different images"):
         bench(folder, ["phash"], into=tmp_path / "b")
+
+
+def test_harder_grades_are_edited_more_than_once(tiles: Path) -> None:
+    dealt = plan(NAMES, 1, 150)
+    for query in dealt.queries:
+        assert query.steps[0] == (query.operator, query.grade)
+        assert [grade for _, grade in query.steps] == {
+            "mild": ["mild"],
+            "medium": ["medium", "mild"],
+            "hard": ["hard", "mild", "medium"],
+        }[query.grade]
+        assert len({operator for operator, _ in query.steps}) == len(query.steps)
+
+
+def test_several_edits_and_where_they_put_a_point(photo_pixels: dict[str, np.ndarray]) -> None:
+    pixels = photo_pixels["astronaut"]
+    copy = combine(pixels, [("grey", "mild"), ("crop", "medium"), ("flip", "mild")], seed=5)
+    cropped = make(pixels, "crop", "medium", 5)
+    flipped = make(cropped.pixels, "flip", "mild", 5)
+    assert (copy.operator, copy.grade) == ("grey", "mild")
+    assert copy.transform == pytest.approx(flipped.transform @ cropped.transform)
+    assert (copy.pixels == make(flipped.pixels, "grey", "mild", 5).pixels).all()
+    with pytest.raises(ValueError, match="no steps"):
+        combine(pixels, [], seed=1)

@@ -67,6 +67,25 @@ class Copy:
     transform: npt.NDArray[np.float64]
 
 
+Step: TypeAlias = tuple[str, Grade]
+"""An operator and its grade."""
+
+
+def combine(pixels: Pixels, steps: Sequence[Step], seed: int, others: Sequence[Pixels] = ()) -> Copy:
+    """A copy by several operators, one after the other in the order of OPERATORS: moved, then coloured, then framed.
+
+    It bears the name and grade of the first of `steps`. Raises KeyError as `make` does, ValueError for no steps.
+    """
+    if not steps:
+        raise ValueError("no steps: name an operator and its grade")
+    order = list(OPERATORS)
+    transform = np.eye(3)
+    for operator, grade in sorted(steps, key=lambda step: order.index(step[0])):
+        made = make(pixels, operator, grade, seed, others)
+        pixels, transform = made.pixels, made.transform @ transform
+    return Copy(pixels, *steps[0], seed, transform)
+
+
 def make(pixels: Pixels, operator: str, grade: Grade, seed: int, others: Sequence[Pixels] = ()) -> Copy:
     """A copy of (h, w, 3) pixels by one operator.
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lookalike.bench.copies import GRADES, OPERATORS
+from lookalike.bench.copies import GRADES, OPERATORS, Grade, Step
 from lookalike.bench.results import Query
 from lookalike.errors import UsageError
 
@@ -35,8 +35,9 @@ class Plan:
 def plan(names: Sequence[str], seed: int, originals: int) -> Plan:
     """Deal out the images, and draw up three queries for each of `originals` of the gallery: one in every grade.
 
-    Every operator comes up equally often in every grade. Negatives, a quarter as many as originals, are asked for
-    once. Raises UsageError for fewer than FEWEST_IMAGES.
+    Every operator comes up equally often in every grade. Few pictures are edited in one way only: in the medium grade
+    another operator joins in mildly, in the hard grade one in each of the lesser grades. Negatives, a quarter as many
+    as originals, are asked for once. Raises UsageError for fewer than FEWEST_IMAGES.
     """
     if len(names) < FEWEST_IMAGES:
         raise UsageError(
@@ -60,5 +61,13 @@ def plan(names: Sequence[str], seed: int, originals: int) -> Plan:
             operator = operators[(i + GRADES.index(grade) * 7) % len(operators)]
             truth = str(original) if i < min(originals, len(gallery)) else None
             name = f"{len(queries):05d}-{operator}-{grade}"
-            queries.append(Query(name, operator, grade, int(rng.integers(2**31)), str(original), truth))
+            steps = _steps(operator, grade, rng)
+            queries.append(Query(name, operator, grade, int(rng.integers(2**31)), str(original), truth, steps))
     return Plan(sorted(map(str, gallery)), sorted(map(str, fitting)), sorted(map(str, backgrounds)), queries)
+
+
+def _steps(operator: str, grade: Grade, rng: np.random.Generator) -> tuple[Step, ...]:
+    """The main operator and those that join in, no two alike."""
+    lesser = GRADES[: GRADES.index(grade)]
+    others = rng.permutation([each for each in OPERATORS if each != operator])[: len(lesser)]
+    return ((operator, grade), *((str(each), less) for each, less in zip(others, lesser, strict=True)))

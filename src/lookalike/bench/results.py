@@ -28,6 +28,7 @@ KEPT_ANSWERS = 5
 class Query:
     """An edited copy that is looked for.
 
+    operator: the main one, in this grade; `steps` are all that were applied, each with its own grade
     original: what it was made of, a path relative to the folder; queries of one original are one cluster
     truth:    what is to be found; None where the gallery has no match
     """
@@ -38,6 +39,7 @@ class Query:
     seed: int
     original: str
     truth: str | None
+    steps: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

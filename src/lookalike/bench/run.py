@@ -192,7 +192,7 @@ class _Run:
             json.dumps(
                 [
                     versions(),
-                    [(q.id, q.seed, pictures[q.original].id) for q in dealt.queries],
+                    [(q.id, q.seed, q.steps, pictures[q.original].id) for q in dealt.queries],
                     [pictures[name].id for name in dealt.backgrounds],
                 ]
             ).encode()
@@ -206,13 +206,8 @@ class _Run:
         others = [self.pixels(pictures[name].path) for name in dealt.backgrounds[:20]] if missing else []
 
         def one(query: Query) -> None:
-            copy = copies.make(
-                self.pixels(pictures[query.original].path),
-                query.operator,
-                cast(copies.Grade, query.grade),
-                query.seed,
-                others,
-            )
+            steps = cast(tuple[copies.Step, ...], query.steps)
+            copy = copies.combine(self.pixels(pictures[query.original].path), steps, query.seed, others)
             image = Image.fromarray(copy.pixels)
             write_whole(folder / f"{query.id}.jpg", lambda part: image.save(part, "JPEG", quality=QUALITY))
 
