@@ -148,6 +148,13 @@ def test_hog_finds_what_was_moved_by_whole_cells(photo_pixels: Photos) -> None:
     assert off(found, np.array([[1.0, 0, -48], [0, 1, -32], [0, 0, 1]]), (pixels.shape[1], pixels.shape[0])) < 1
 
 
+def test_a_thumbnail_and_its_photo_agree_both_ways(photo_pixels: Photos) -> None:
+    photo = photo_pixels["rocket"]
+    small, large = (features(np.asarray(cv2.resize(photo, (side, side)))) for side in (80, 4096))
+    there, back = verify(small, large), verify(large, small)
+    assert min(there.count, back.count) >= 0.9 * max(there.count, back.count) > 0
+
+
 def test_a_picture_within_another(photo_pixels: Photos) -> None:
     """A crop, enlarged: the transform says where it was taken from."""
     pixels = photo_pixels["astronaut"]

@@ -97,7 +97,7 @@ def fit(pairs: Pairs, a: Features, b: Features) -> Matches:
         off = np.linalg.norm(_moved(transform, start) - end, axis=1)
         inliers = np.asarray(off <= near)
         if inliers.sum() >= FEWEST and _plausible(transform, a.size, b.size):
-            places = _different(start[inliers], near)
+            places = _different(start[inliers], NEAR * max(a.size))
             closely = float((1 - (off[inliers] / near) ** 2).mean())
             plausible.append((kind, transform, inliers, places, places * closely))
     if max((places for *_, places, _ in plausible), default=0) < FEWEST:
