@@ -144,7 +144,7 @@ class _Gallery:
         data = {
             "models": [showable(model) for model in self.numbers],
             "queries": [
-                [query.operator, query.grade, showable(query.truth or ""), self.number(id_), self.number(query.truth)]
+                [query.edits, query.grade, showable(query.truth or ""), self.number(id_), self.number(query.truth)]
                 for id_, query in used.items()
             ],
             "answers": [[self._answer_data(model, query) for query in used.values()] for model in self.numbers],

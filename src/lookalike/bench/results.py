@@ -41,6 +41,11 @@ class Query:
     truth: str | None
     steps: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def edits(self) -> str:
+        """All operators, the main one first, for the reader."""
+        return " + ".join(operator for operator, _ in self.steps) or self.operator
+
 
 @dataclass(frozen=True, slots=True)
 class EntryResult:
