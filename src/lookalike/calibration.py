@@ -21,7 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lookalike.keypoints.features import Features, Floats
-from lookalike.keypoints.geometry import Matches
+from lookalike.keypoints.geometry import FEWEST, Matches
+from lookalike.types import Evidence
 
 HIGHEST = 12.0
 """Deviations above the usual: what is more says no more."""
@@ -53,6 +54,33 @@ def chance(standard: float | None, matches: Matches | None, a: Features, b: Feat
     logit = row[0] + float(np.dot(row[1:], measures(standard, matches, a, b)))
     likely = 1 / (1 + math.exp(-min(max(logit, -MOST_CERTAIN), MOST_CERTAIN)))
     return UNVERIFIED * likely if matches is None else likely
+
+
+def unverifiable(a: Features, b: Features, whose: tuple[str, str]) -> str | None:
+    """Why two pictures are not worth matching, in words; `whose` is what they are called there. None where they are."""
+    for features, which in zip((a, b), whose, strict=True):
+        if len(features) < FEWEST:
+            return f"nothing to verify: {which} has {len(features) or 'no'} keypoints"
+    return None
+
+
+def evidence(
+    a: Features, b: Features, matches: Matches | None, standard: float | None, note: str | None = None
+) -> Evidence:
+    """What matches say, as plain data, with their `chance`; `note` is why there are none."""
+    likely = chance(standard, matches, a, b)
+    if matches is None:
+        return Evidence(a.method, chance=likely, note=note)
+    transform = matches.transform
+    return Evidence(
+        a.method,
+        pairs=len(matches.pairs),
+        inliers=matches.count,
+        kind=matches.kind,
+        transform=None if transform is None else tuple(tuple(float(x) for x in row) for row in transform),
+        mirrored=matches.mirrored,
+        chance=likely,
+    )
 
 
 def measures(standard: float | None, matches: Matches | None, a: Features, b: Features) -> npt.NDArray[np.float64]:

@@ -7,14 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from lookalike import images
-from lookalike.calibration import chance
+from lookalike.calibration import evidence, unverifiable
 from lookalike.collection import Collection
 from lookalike.errors import UnreadableImage
 from lookalike.keypoints.features import Features
-from lookalike.keypoints.geometry import FEWEST, Matches, verify
+from lookalike.keypoints.geometry import Matches, verify
 from lookalike.keypoints.methods import READ_SIDE, extract
 from lookalike.models.tuning import usable_cores
-from lookalike.types import Evidence, Hit, Hits, ImageRef
+from lookalike.types import Hit, Hits, ImageRef
 
 TOP = 50
 """Hits that are verified, where nothing else is said."""
@@ -55,10 +55,8 @@ def rerank(
             other = photos.features(image, method, limit)
         except UnreadableImage as error:
             return own, None, f"{image.path}: {error.reason}"
-        for features, whose in ((own, "the query"), (other, "this picture")):
-            if len(features) < FEWEST:
-                return other, None, f"nothing to verify: {whose} has {len(features) or 'no'} keypoints"
-        return other, verify(own, other, mirror=mirror), None
+        note = unverifiable(own, other, ("the query", "this picture"))
+        return other, None if note else verify(own, other, mirror=mirror), note
 
     with ThreadPoolExecutor(workers or usable_cores(), thread_name_prefix="verify") as pool:
         found = dict(zip(pictures, pool.map(matched, pictures.values()), strict=True))
@@ -74,25 +72,6 @@ def rerank(
         return replace(hits, items=_ranked([*verified, *hits[top:]]))
 
     return [judged(hits) for hits in columns]
-
-
-def evidence(
-    a: Features, b: Features, matches: Matches | None, standard: float | None, note: str | None = None
-) -> Evidence:
-    """What matches say, as plain data; `standard` is how many deviations the cosine is above what is usual."""
-    likely = chance(standard, matches, a, b)
-    if matches is None:
-        return Evidence(a.method, chance=likely, note=note)
-    transform = matches.transform
-    return Evidence(
-        a.method,
-        pairs=len(matches.pairs),
-        inliers=matches.count,
-        kind=matches.kind,
-        transform=None if transform is None else tuple(tuple(float(x) for x in row) for row in transform),
-        mirrored=matches.mirrored,
-        chance=likely,
-    )
 
 
 def _ranked(hits: Sequence[Hit]) -> tuple[Hit, ...]:

@@ -8,14 +8,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from lookalike import images
-from lookalike.calibration import chance
+from lookalike.calibration import evidence, unverifiable
 from lookalike.collection import Collection
 from lookalike.comparison import Comparison, embed_file
 from lookalike.errors import UsageError
 from lookalike.explaining.maps import Maps, maps
 from lookalike.explaining.standing import Standing, standings
 from lookalike.keypoints.features import LIMIT, Features
-from lookalike.keypoints.geometry import FEWEST, Matches, verify
+from lookalike.keypoints.geometry import Matches, verify
 from lookalike.keypoints.methods import READ_SIDE, extract
 from lookalike.metrics import cosine
 from lookalike.models import registry
@@ -108,13 +108,14 @@ def explain(
     first, second = (embed_file(path, cards) for path in paths)
     scores = [Score(card.name, cosine(x, y)) for card, x, y in zip(cards, first, second, strict=True)]
     known = standings(collection, cards, first, scores) if collection else {}
-    matches, note = _matched(one.features, other.features, mirror)
+    note = unverifiable(one.features, other.features, ("the first picture", "the second picture"))
+    matches = None if note else verify(one.features, other.features, mirror=mirror)
     standard = next((standing.standard for standing in known.values()), None)
     return Explanation(
         Comparison(*paths, tuple(scores)),
         one,
         other,
-        _evidence(one.features, other.features, matches, standard, note),
+        evidence(one.features, other.features, matches, standard, note),
         matches,
         tuple(maps(card, one.picture, other.picture) for card in (cards if models else _telling(cards))),
         known,
@@ -144,18 +145,3 @@ def _telling(cards: Sequence[ModelCard]) -> list[ModelCard]:
     """The models that have maps: networks, or the default, for nobody can read a map of a hash."""
     networks = [card for card in cards if card.kind == "network"]
     return networks[:MAPPED] or [card for card in cards if card.name == registry.DEFAULT]
-
-
-def _matched(a: Features, b: Features, mirror: bool) -> tuple[Matches | None, str | None]:
-    for features, which in ((a, "the first picture"), (b, "the second picture")):
-        if len(features) < FEWEST:
-            return None, f"nothing to verify: {which} has {len(features) or 'no'} keypoints"
-    return verify(a, b, mirror=mirror), None
-
-
-def _evidence(a: Features, b: Features, matches: Matches | None, standard: float | None, note: str | None) -> Evidence:
-    likely = chance(standard, matches, a, b)
-    if matches is None:
-        return Evidence(a.method, chance=likely, note=note)
-    rows = None if matches.transform is None else tuple(tuple(float(x) for x in row) for row in matches.transform)
-    return Evidence(a.method, len(matches.pairs), matches.count, matches.kind, rows, matches.mirrored, likely)
