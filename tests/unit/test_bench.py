@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from lookalike.bench.entries import Entry
 from lookalike.bench.plan import plan
 from lookalike.bench.run import bench, copies_of
 from lookalike.bench.whitening import Whitening
-from lookalike.errors import UsageError
+from lookalike.errors import ModelUnavailable, UsageError
 from lookalike.metrics import normalised
 
 NAMES = [f"{i:03d}.jpg" for i in range(400)]
@@ -124,7 +125,7 @@ def test_a_whole_run_and_once_more(tiles: Path, tmp_path: Path) -> None:
     told = json.loads(json.dumps(report.to_json()))
     by_name = {row["model"]: row for row in told["rows"]}
     assert by_name["color"]["images_per_second"] > 0
-    assert by_name["color|whiten:16"]["bytes_per_vector"] == 32
+    assert by_name["color|whiten:16"]["bytes_per_vector"] == 2 * (facts["fitting"] - 1) == 20, "so few tell no more"
     for row in told["rows"]:
         for measure in ("accuracy@1", "accuracy@3", "uap", "recall@p90"):
             assert 0 <= row[measure]["low"] <= row[measure]["value"] <= row[measure]["high"] <= 1
@@ -153,6 +154,44 @@ def test_vectors_of_the_folder_s_own_collection_are_taken(tiles: Path, tmp_path:
     kept = lookalike.open(tiles, into=tiles / ".lookalike" / "bench" / "photos")
     assert kept.models == ["phash", "dhash"], "hog was there already"
     assert lookalike.open(tiles).models == ["hog"], "and the user's collection is as it was"
+
+
+def test_two_folders_may_share_a_place(tiles: Path, tmp_path: Path) -> None:
+    folder, place = tmp_path / "fewer", tmp_path / "b"
+    shutil.copytree(tiles, folder, ignore=shutil.ignore_patterns("cat-*", ".lookalike"))
+    (place / "queries-7-notes").mkdir(parents=True)  # the user's own
+    bench(tiles, ["phash"], originals=8, into=place)
+    shared = bench(folder, ["phash"], originals=8, into=place)
+    alone = bench(folder, ["phash"], originals=8, into=tmp_path / "c")
+    assert (shared.queries, shared.results[0].rankings) == (alone.queries, alone.results[0].rankings)
+    assert (place / "queries-7-notes").is_dir()
+
+
+def test_answers_of_pictures_that_changed_are_not_kept(tiles: Path, tmp_path: Path) -> None:
+    folder, place = tmp_path / "tiles", tmp_path / "b"
+    shutil.copytree(tiles, folder, ignore=shutil.ignore_patterns(".lookalike"))
+    entries = ["color", "color|whiten:999"]
+    before = bench(folder, entries, originals=8, into=place)
+    plain, whitened = before.results
+    assert plain.bytes_per_vector and whitened.bytes_per_vector
+    assert whitened.bytes_per_vector == 2 * (before.facts["fitting"] - 1) < plain.bytes_per_vector
+    asked = {query.original for query in before.queries}
+    idle = next(name for name, _ in next(iter(plain.rankings.values())) if name not in asked)
+    with Image.open(folder / idle) as picture:
+        picture.rotate(90, expand=True).save(folder / idle, quality=92)
+    after = bench(folder, entries, originals=8, into=place)
+    assert after.queries == before.queries
+    assert after.results[0].rankings == bench(folder, entries, originals=8, into=tmp_path / "c").results[0].rankings
+    assert after.results[0].rankings != plain.rankings
+
+
+def test_what_cannot_verify_is_told_before_all_the_work(
+    tiles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOOKALIKE_MODELS", str(tmp_path / "models"))
+    with pytest.raises(ModelUnavailable, match=r"lookalike models add FILE\.onnx --like xfeat"):
+        bench(tiles, ["phash|verify:5:xfeat"], into=tmp_path / "b")
+    assert not (tmp_path / "b").exists()
 
 
 def test_a_folder_of_near_duplicates_only(photo_pixels: dict[str, np.ndarray], tmp_path: Path) -> None:

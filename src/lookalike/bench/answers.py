@@ -88,10 +88,11 @@ def answer(
 
 
 def _shown(entry: Entry, model: str, queries: Sequence[Query], folder: Path, asked: Collection) -> Vectors:
-    """(queries, views, dim)"""
+    """(queries, views, dim); zeros where the model could not read a copy: it then finds nothing."""
     refs, rows = asked.vectors(model)
-    place = {Path(ref.path).stem: i for i, ref in enumerate(refs)}
-    whole = np.stack([rows[place[query.id]] for query in queries])[:, None]
+    of = {Path(ref.path).stem: row for ref, row in zip(refs, rows, strict=True)}
+    nothing = np.zeros(rows.shape[1], dtype=np.float32)
+    whole = np.stack([of.get(query.id, nothing) for query in queries])[:, None]
     views = Views(mirror=entry.mirror, crops=entry.crops)
     if not views.further:
         return np.asarray(whole, dtype=np.float32)

@@ -31,10 +31,12 @@ from lookalike.bench.plan import Plan, plan
 from lookalike.bench.results import BenchReport, EntryResult, Query
 from lookalike.bench.twins import HASHES, near_duplicates
 from lookalike.collection import Collection
-from lookalike.errors import UsageError
+from lookalike.errors import ModelUnavailable, UsageError
 from lookalike.indexing import Progress, existing_folder
+from lookalike.keypoints.methods import remedy, revision
 from lookalike.models import registry
 from lookalike.models.tuning import usable_cores
+from lookalike.places import read_json
 from lookalike.store import PRIVATE
 from lookalike.types import ImageRef, Pixels
 from lookalike.writing import write_whole
@@ -43,6 +45,7 @@ SIDE = 800
 """Pixels of a copy's longer side, at most: as pictures are passed on."""
 
 QUALITY = 95
+KEY_DIGITS = 12
 ORIGINALS = 200
 
 
@@ -77,7 +80,12 @@ def bench(
 
 def copies_of(report: BenchReport, into: str | os.PathLike[str] | None = None) -> Path:
     """The folder with the copies that were asked for, each named by its query's id."""
-    return next(_home(report.folder, into).glob(f"queries-{report.seed}-*"))
+    return next(_home(report.folder, into).glob(_copies_folder(report.seed)))
+
+
+def _copies_folder(seed: int) -> str:
+    """As a glob. What else lies in a place of the user's choice is not ours to remove."""
+    return f"queries-{seed}-{'[0-9a-f]' * KEY_DIGITS}"
 
 
 def _home(folder: str, into: str | os.PathLike[str] | None) -> Path:
@@ -102,6 +110,9 @@ class _Run:
         self.seconds: dict[str, float] = {}
         self.models = list(dict.fromkeys(name for entry in entries for name in entry.models))
         self.cards = {name: registry.card(name) for name in self.models}
+        for entry in entries:  # before all the work that leads up to it
+            if entry.verify and (how := remedy(entry.method)):
+                raise ModelUnavailable(f"--model {entry.name!r}: {entry.method!r} cannot run here yet: run '{how}'")
 
     @contextmanager
     def clock(self, what: str) -> Iterator[None]:
@@ -126,7 +137,7 @@ class _Run:
         gallery = Side(photos, {name: pictures[name] for name in dealt.gallery}, sources)
         fitting = Side(photos, {name: pictures[name] for name in dealt.fitting}, sources)
         with self.clock("ranking"):
-            results = [self.judged(entry, dealt, asked, gallery, fitting, speeds) for entry in self.entries]
+            results = [self.judged(entry, dealt.queries, asked, gallery, fitting, speeds) for entry in self.entries]
         facts |= {
             "images": len(pictures),
             "near_duplicates": len(pictures) - len(kept),
@@ -172,8 +183,9 @@ class _Run:
         return found | dict.fromkeys(missing, photos)
 
     def distinct(self, photos: Collection) -> list[ImageRef]:
-        """One file for each different content."""
-        refs, _ = photos.vectors(HASHES[0])
+        """One file for each different content. With `into`, another folder's may lie in the same place."""
+        inside = os.path.join(self.folder, "")
+        refs = [ref for ref in photos.vectors(HASHES[0])[0] if ref.path.startswith(inside)]
         return list({ref.id: ref for ref in sorted(refs, key=lambda ref: ref.path, reverse=True)}.values())
 
     def collapsed(self, photos: Collection, pictures: Mapping[str, ImageRef]) -> list[str]:
@@ -196,9 +208,9 @@ class _Run:
                     [pictures[name].id for name in dealt.backgrounds],
                 ]
             ).encode()
-        ).hexdigest()[:12]
+        ).hexdigest()[:KEY_DIGITS]
         folder = self.place / f"queries-{self.seed}-{key}"
-        for old in self.place.glob(f"queries-{self.seed}-*"):
+        for old in self.place.glob(_copies_folder(self.seed)):
             if old != folder:  # of other images, or other versions
                 shutil.rmtree(old, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
@@ -227,9 +239,7 @@ class _Run:
     def embedded(self, asked: Collection) -> dict[str, float]:
         """The queries' vectors, model by model: the images a second of each, from files to vectors on the disk."""
         place = asked.directory.parent / "speeds.json"
-        speeds: dict[str, float] = {}
-        with suppress(OSError, ValueError):
-            speeds = json.loads(place.read_bytes())
+        speeds = {name: speed for name, speed in read_json(place).items() if isinstance(speed, float) and speed > 0}
         for name, card in self.cards.items():
             report = asked.add(models=[name], workers=self.workers, thumbnails=False, progress=self.tell)
             if report.interrupted:
@@ -244,7 +254,7 @@ class _Run:
     def judged(
         self,
         entry: Entry,
-        dealt: Plan,
+        queries: Sequence[Query],
         asked: Collection,
         gallery: Side,
         fitting: Side,
@@ -253,18 +263,21 @@ class _Run:
         """What an entry answers: as it did before, where nothing has changed."""
         folder = asked.directory.parent
         prints = [self.cards[name].fingerprint for name in entry.models]
-        key = hashlib.sha256(json.dumps([entry.name, prints, dealt.gallery, dealt.fitting]).encode()).hexdigest()[:16]
+        parts = [[(name, ref.id) for name, ref in side.pictures.items()] for side in (gallery, fitting)]
+        ways = revision(entry.method) if entry.verify else None
+        key = hashlib.sha256(json.dumps([entry.name, prints, ways, parts]).encode()).hexdigest()[:16]
         place = folder / f"answers-{key}.json"
-        try:
-            found = json.loads(place.read_bytes())
-        except (OSError, ValueError):
+        found = read_json(place)
+        if not found:
             began = time.process_time()
-            rankings = answer(entry, dealt.queries, folder, asked, gallery, fitting, self.workers, self.tell)
-            spent = (time.process_time() - began) / max(1, len(dealt.queries))
+            rankings = answer(entry, queries, folder, asked, gallery, fitting, self.workers, self.tell)
+            spent = (time.process_time() - began) / max(1, len(queries))
             found = {"rankings": rankings, "ms_per_query": round(spent * 1e3, 3)}
             write_whole(place, lambda part: Path(part).write_text(json.dumps(found), encoding="utf-8"))
         together = [speeds[name] for name in entry.models if name in speeds]
-        dims = [min(entry.whiten or 1 << 30, self.cards[name].dim) for name in entry.models]
+        dims = [self.cards[name].dim for name in entry.models]
+        if entry.whiten:  # as many as were asked for, and as the fitting set can tell
+            dims = [min(dim, entry.whiten, len(fitting.pictures) - 1) for dim in dims]
         return EntryResult(
             model=entry.name,
             rankings={query: [(str(n), float(s)) for n, s in row] for query, row in found["rankings"].items()},
