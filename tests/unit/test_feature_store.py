@@ -228,6 +228,17 @@ def test_a_damaged_file_is_begun_anew(store: FeatureStore, tmp_path: Path, conte
     assert store.get(f"{1:064x}", "sift", 100) is not None
 
 
+def test_threads_that_find_it_damaged_begin_it_anew_once(tmp_path: Path) -> None:
+    for attempt in range(20):  # one would do, if threads met each time
+        path = tmp_path / f"{attempt}.sqlite"
+        path.write_bytes(b"no database, but longer than a header " * 9)
+        store = FeatureStore(path)
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda n, store=store: store.put([packed(n)]), range(24)))  # type: ignore[misc]
+        assert sum(kept.pictures for kept in store.summary()) == 24
+        store.close()
+
+
 def test_what_is_offered_waits_for_nobody(store: FeatureStore, tmp_path: Path) -> None:
     store.offer([packed(1)])
     other = sqlite3.connect(tmp_path / FEATURES, isolation_level=None)

@@ -29,7 +29,7 @@ class Derived:
         self.path = path
         self._table = table
         self._schema = f"PRAGMA page_size={page}; {_OPEN} {schema}"
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._reading: Connection | None = None
         self._writing: Connection | None = None
 
@@ -48,11 +48,12 @@ class Derived:
 
     def change(self, statement: str, rows: Sequence[Sequence[object]]) -> None:
         """Change rows in one go. A damaged file is begun anew. Raises StorageError."""
-        try:
-            self._change(statement, rows)
-        except CollectionDamaged:
-            self._start_anew()
-            self._change(statement, rows)
+        with self._lock:  # of several threads that find it damaged, one begins anew, and the others write to that
+            try:
+                self._change(statement, rows)
+            except CollectionDamaged:
+                self._start_anew()
+                self._change(statement, rows)
 
     def offer(self, statement: str, rows: Sequence[Sequence[object]]) -> None:
         """Change rows if that can be done at once, and without harm to anybody; else leave it."""
@@ -76,10 +77,11 @@ class Derived:
 
     def close(self) -> None:
         """Let go of the file; the next use opens it again."""
-        for connection in (self._reading, self._writing):
-            if connection:
-                connection.close()
-        self._reading = self._writing = None
+        with self._lock:
+            for connection in (self._reading, self._writing):
+                if connection:
+                    connection.close()
+            self._reading = self._writing = None
 
     def _change(
         self,
