@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from lookalike.keypoints.features import LIMIT, Features
 from lookalike.keypoints.geometry import verify
 from lookalike.keypoints.methods import READ_SIDE, extract
 from lookalike.store import FEATURES, FeatureStore, Packed, Reader, pack, unpack
+from lookalike.store.derived import Derived
 from lookalike.store.packing import packed_bytes, strongest
 from lookalike.types import ImageRef, Picture
 
@@ -229,14 +231,14 @@ def test_a_damaged_file_is_begun_anew(store: FeatureStore, tmp_path: Path, conte
 
 
 def test_threads_that_find_it_damaged_begin_it_anew_once(tmp_path: Path) -> None:
-    for attempt in range(20):  # one would do, if threads met each time
+    for attempt in range(40):  # threads do not meet each time
         path = tmp_path / f"{attempt}.sqlite"
         path.write_bytes(b"no database, but longer than a header " * 9)
-        store = FeatureStore(path)
+        kept = Derived(path, "t", "CREATE TABLE IF NOT EXISTS t (sha256 TEXT PRIMARY KEY);")
         with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda n, store=store: store.put([packed(n)]), range(24)))  # type: ignore[misc]
-        assert sum(kept.pictures for kept in store.summary()) == 24
-        store.close()
+            list(pool.map(partial(kept.change, "INSERT INTO t VALUES (?)"), [[(str(n),)] for n in range(40)]))
+        assert kept.rows("SELECT count(*) FROM t") == [(40,)]
+        kept.close()
 
 
 def test_what_is_offered_waits_for_nobody(store: FeatureStore, tmp_path: Path) -> None:
