@@ -12,6 +12,7 @@ from typing import Any, Literal
 from lookalike import images
 from lookalike.errors import UnreadableImage, UsageError
 from lookalike.formats import is_image_name
+from lookalike.store import PRIVATE
 from lookalike.types import Picture
 from lookalike.writing import showable
 
@@ -122,7 +123,8 @@ def _image_paths(folder: Path) -> Iterator[str]:
     def refuse(error: OSError) -> None:
         raise UsageError(f"{showable(str(error.filename))}: cannot be opened ({error.strerror})")
 
-    for place, _, names in os.walk(folder, onerror=refuse):
+    for place, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [each for each in folders if each != PRIVATE]
         inner = Path(os.path.relpath(place, folder)).as_posix()
         for name in names:
             if is_image_name(name):

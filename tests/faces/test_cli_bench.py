@@ -1,0 +1,358 @@
+"""lookalike bench, of a folder and of published data sets, as a user meets it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lookalike.bench import published
+from lookalike.bench.dataset_run import DatasetRun, thinned
+from lookalike.bench.datasets import read, read_descriptors, read_predictions
+from lookalike.cli import group
+from lookalike.errors import LookalikeError, StorageError
+from tests.conftest import COMMAND, Result
+from tests.faces import dataset_folders
+
+Cli = Callable[..., Result]
+Photos = dict[str, np.ndarray]
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
+    """Run a command in this process: for the many cases that need none of their own."""
+
+    def run(*words: str | Path) -> Result:
+        capsys.readouterr()
+        try:
+            code = group.main([os.fspath(word) for word in words], "lookalike", standalone_mode=False)
+        except LookalikeError as error:
+            capsys.readouterr()
+            return Result(2, "", f"lookalike: {error}\n")
+        return Result(code or 0, *capsys.readouterr())
+
+    return run
+
+
+def told(result: Result, *parts: str) -> None:
+    """The one line that a user is told, and nothing else."""
+    assert (result.code, result.out) == (2, ""), result
+    (line,) = result.err.splitlines()
+    assert line.startswith("lookalike: ")
+    assert all(part in line for part in parts), line
+
+
+# -- a folder ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def album(photo_pixels: Photos, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return dataset_folders.album(tmp_path_factory.mktemp("album"), photo_pixels)
+
+
+def test_a_folder_with_all_its_reports(album: Path, tmp_path: Path, lookalike_cli: Cli) -> None:
+    outs = [tmp_path / f"report.{ending}" for ending in ("html", "md", "json")]
+    words = ["--originals", "8", "--into", tmp_path / "b", "--model", "color", "--model", "phash"]
+    result = lookalike_cli("bench", album, *words, "--json", *(word for out in outs for word in ("--out", out)))
+    assert result.code == 0, result.err
+    found = result.json
+    assert set(found) == {
+        *("rows", "pairs", "recommendation", "machine", "versions", "seed"),
+        *("dataset", "folder", "facts", "queries", "answers"),
+    }
+    assert {row["model"] for row in found["rows"]} == {"color", "phash"}
+    for row in found["rows"]:
+        assert {"accuracy@1", "accuracy@3", "uap", "recall@p90", "by_grade", "by_operator"} < set(row)
+        assert row["images_per_second"] > 0
+    assert found["seed"] == 7
+    (pair,) = found["pairs"]
+    assert pair["both"] + pair["neither"] + pair["only_a"] + pair["only_b"] == 24
+    assert result.err.splitlines() == [f"Report: {out}" for out in outs]
+    assert json.loads(outs[2].read_text()) == found
+    assert outs[1].read_text().startswith("# Benchmark: copies\n")
+    page = outs[0].read_text()
+    assert page.startswith("<!doctype html>")
+    assert "data:image/jpeg;base64," in page
+
+    again = lookalike_cli("bench", album, *words)
+    assert again.out == outs[1].read_text() or "## Data" in again.out
+    assert "\n| color | " in again.out
+    assert "\ufffd" not in again.out
+
+
+def test_too_few_images(photos: Path, lookalike_cli: Cli) -> None:
+    told(lookalike_cli("bench", photos, "--model", "phash"), "different images", "30 at the very least")
+
+
+def test_near_duplicates_only(photo_pixels: Photos, tmp_path: Path, cli: Cli) -> None:
+    for i in range(32):
+        image = Image.fromarray(photo_pixels["cat"][i // 4 :, i % 4 :])
+        dataset_folders.save(image, tmp_path / "burst" / f"{i}.jpg", 60 + i)
+    told(cli("bench", tmp_path / "burst", "--model", "phash"), "1 different images")
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["--model", "nonsense"], "nonsense"),
+        (["--model", "color|polish"], "'polish' is no step"),
+        (["--model", "color|verify:5:none"], "no local features are called 'none'"),
+        (["--out", "report.pdf"], "--out report.pdf: name a file that ends in"),
+        (["--distractors", "3"], "--distractors goes with --dataset"),
+        (["--dataset", "coco", "--root", "."], "not both"),
+    ],
+)
+def test_what_a_folder_cannot_be_asked(album: Path, cli: Cli, words: list[str], why: str) -> None:
+    told(cli("bench", album, *words), why)
+
+
+def test_neither_a_folder_nor_a_data_set(tmp_path: Path, cli: Cli) -> None:
+    told(cli("bench"), "name a FOLDER")
+    told(cli("bench", tmp_path / "nowhere"), "no such folder")
+    told(cli("bench", "--dataset", "coco"), "--root")
+    told(cli("bench", "--dataset", "copydays", "--root", tmp_path), "no folder of originals")
+
+
+WAITING = """
+import os
+import time
+
+import lookalike
+
+
+@lookalike.model("waiting", dim=3, size=(8, 8))
+def waiting(pixels):
+    open(os.environ["ASKED"], "w").close()
+    while not os.path.exists(os.environ["GATE"]):
+        time.sleep(0.01)
+    return pixels.mean(axis=(1, 2)) + 1
+"""
+"""A model that waits until it may go on."""
+
+
+@pytest.mark.parametrize("kind", ["folder", "dataset"])
+def test_ctrl_c_and_on_again(album: Path, photo_pixels: Photos, tmp_path: Path, kind: str) -> None:
+    info = tmp_path / "plugins" / "waiting-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: waiting\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[lookalike.models]\nwaiting = waiting\n")
+    (info.parent / "waiting.py").write_text(WAITING)
+    gate, asked = tmp_path / "gate", tmp_path / "asked"
+    environment = {**os.environ, "PYTHONPATH": str(info.parent), "GATE": str(gate), "ASKED": str(asked)}
+    what: list[str | Path] = [album, "--originals", "5"]
+    if kind == "dataset":
+        what = ["--dataset", "labelled", "--root", dataset_folders.classes(tmp_path / "c", photo_pixels)]
+    words = ["bench", *what, "--into", tmp_path / "b", "--model", "color", "--model", "waiting", "--workers", "1"]
+    process = subprocess.Popen(
+        [COMMAND, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    deadline = time.monotonic() + 60
+    while not asked.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert process.poll() is None, process.communicate()
+    process.send_signal(signal.SIGINT)
+    gate.touch()
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert (output, errors.decode()) == (b"", "interrupted: what was done is kept, run it again to go on\n")
+    on = subprocess.run([COMMAND, *words, "--json"], capture_output=True, env=environment, timeout=60, check=True)
+    assert {row["model"] for row in json.loads(on.stdout)["rows"]} == {"color", "waiting"}
+
+
+# -- DISC21 ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def disc21(photo_pixels: Photos, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return dataset_folders.disc21(tmp_path_factory.mktemp("disc21"), photo_pixels)
+
+
+def test_disc21_its_predictions_and_descriptors(disc21: Path, tmp_path: Path, cli: Cli) -> None:
+    csv, hdf5, page = tmp_path / "p.csv", tmp_path / "d.hdf5", tmp_path / "page.html"
+    where = ("bench", "--dataset", "disc21", "--root", disc21, "--into", tmp_path / "b")
+    result = cli(*where, "--model", "hog|whiten:8", "--predictions", csv, "--descriptors", hdf5, "--json")
+    assert result.code == 0, result.err
+    found = result.json
+    assert found["measures"] == ["uap", "recall@p90", "accuracy@1", "accuracy@3"]
+    (row,) = found["rows"]
+    for measure in found["measures"]:
+        assert 0 <= row[measure]["low"] <= row[measure]["value"] <= row[measure]["high"] <= 1
+    assert row["bytes_per_vector"] == 16
+    assert row["images_per_second"] > 0
+    assert (found["facts"]["gallery"], found["facts"]["queries"], found["facts"]["with_match"]) == (16, 8, 6)
+
+    data = read("disc21", disc21)
+    assert published.measures(data, read_predictions(csv, data))["uap"] == row["uap"]["value"]
+    names, vectors = read_descriptors(hdf5)
+    assert names == [query.id for query in data.queries] + list(data.gallery)
+    assert vectors.shape == (24, 8)
+    by_name = dict(zip(names, vectors, strict=True))
+    for query, ranking in read_predictions(csv, data).items():
+        for name, score in ranking:
+            assert by_name[query] @ by_name[name] == pytest.approx(score, abs=1e-5)
+
+    judged = cli(*where, "--predictions-in", csv, "--json").json
+    assert judged["rows"][0]["model"] == "p.csv"
+    assert judged["rows"][0]["uap"] == row["uap"]
+    assert judged["rows"][0]["images_per_second"] is None
+    beside = cli(*where, "--predictions-in", csv, "--model", "color", "--json", "--out", page).json
+    assert {row["model"] for row in beside["rows"]} == {"p.csv", "color"}
+    (pair,) = beside["pairs"]
+    assert sorted(id_ for ids in pair["queries"].values() for id_ in ids) == [f"Q{i:05d}" for i in range(6)]
+    assert all(len(ids) == pair[name] for name, ids in pair["queries"].items())
+    assert page.read_text().startswith("<!doctype html>")
+    assert "data:image/jpeg;base64," in page.read_text()
+
+
+def test_disc21_article(disc21: Path, tmp_path: Path) -> None:
+    data = read("disc21-article", disc21)
+    models = ["color", "hog", "color+hog", "hog|mirror|crops", "color|verify:16"]
+    report = DatasetRun(data, disc21, models, into=tmp_path / "b").report()
+    rows = {row.model: row.measures for row in report.rows()}
+    assert list(rows["hog"]) == ["accuracy@1", "accuracy@3"]
+    assert rows["color|verify:16"]["accuracy@1"].value >= 5 / 6, "keypoints know these copies"
+    assert min(measured["accuracy@1"].value for measured in rows.values()) > 1 / 16, "better than chance"
+    assert len(report.pairs()) == 10
+    for pair in report.pairs():
+        assert pair.difference.value >= 0
+        assert len({*pair.both, *pair.neither, *pair.only_a, *pair.only_b}) == 6
+
+    calls: list[str] = []
+    again = DatasetRun(data, disc21, models, into=tmp_path / "b", progress=lambda what, *_: calls.append(what)).report()
+    assert again.results == report.results
+    assert {call.partition(" ")[0] for call in calls} == {"scanning"}, "nothing is made twice"
+
+
+def test_distractors(disc21: Path, tmp_path: Path) -> None:
+    data = read("disc21-article", disc21)
+    few = thinned(data, 3, seed=1)
+    truths = {name for query in data.queries for name in query.truths}
+    assert len(few.gallery) == 9
+    assert truths < set(few.gallery) < set(data.gallery)
+    assert thinned(data, 3, seed=1).gallery == few.gallery != thinned(data, 3, seed=2).gallery
+    assert "3 of 10 others" in few.warnings[-1]
+    assert "there are no 11" in thinned(data, 11, seed=1).warnings[-1]
+    report = DatasetRun(few, disc21, ["color"], into=tmp_path / "b", gallery="few").report()
+    named = {name for ranking in report.results[0].rankings.values() for name, _ in ranking}
+    assert named == set(few.gallery)
+
+
+def test_unreadable_images_are_counted(photo_pixels: Photos, tmp_path: Path, cli: Cli) -> None:
+    root = dataset_folders.disc21(tmp_path / "d", photo_pixels)
+    for broken in ("dev_queries/Q00000.jpg", "references/R000015.jpg"):
+        (root / broken).write_bytes(b"\xff\xd8\xff nothing")
+    for _ in range(2):  # the second time they are known already
+        result = cli("bench", "--dataset", "disc21-article", "--root", root, "--model", "color", "--json")
+        assert result.code == 0
+        assert "1 unreadable images of the queries, counted as found nothing: such as Q00000" in result.err
+        assert "1 unreadable images of the gallery, left out: such as R000015" in result.err
+        assert result.json["rows"][0]["accuracy@1"]["value"] <= 5 / 6
+        assert len(result.json["warnings"]) == 2
+    for path in (root / "references").iterdir():
+        path.write_bytes(b"\xff\xd8\xff nothing")
+    result = cli("bench", "--dataset", "disc21-article", "--root", root, "--model", "color")
+    told(result, "no image of the gallery of disc21-article can be read")
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["--predictions-in", "absent.csv"], "absent.csv: no such file"),
+        (["--predictions", "p.csv", "--model", "color", "--model", "hog"], "name one --model"),
+        (["--descriptors", "d.hdf5"], "name one --model"),
+        (["--model", "nonsense"], "nonsense"),
+    ],
+)
+def test_what_disc21_cannot_be_asked(disc21: Path, cli: Cli, words: list[str], why: str) -> None:
+    told(cli("bench", "--dataset", "disc21", "--root", disc21, *words), why)
+
+
+def test_predictions_with_unknown_ids(disc21: Path, tmp_path: Path, cli: Cli) -> None:
+    (tmp_path / "p.csv").write_text("Q00001,R000001,0.5\nQ00001,R999999,0.5\n")
+    result = cli("bench", "--dataset", "disc21", "--root", disc21, "--predictions-in", tmp_path / "p.csv")
+    told(result, "p.csv, line 2", "no reference 'R999999'")
+
+
+# -- the others --------------------------------------------------------------------------------------------------------
+
+
+def test_class_folders(photo_pixels: Photos, tmp_path: Path, cli: Cli) -> None:
+    root = dataset_folders.classes(tmp_path / "classes", photo_pixels)
+    words = ("bench", "--dataset", "labelled", "--root", root, "--model", "color", "--model", "phash")
+    result = cli(*words, "--json")
+    assert (result.code, result.err) == (0, "")
+    rows = {row["model"]: row for row in result.json["rows"]}
+    assert rows["color"]["recall@1"]["value"] > 0.5 > rows["phash"]["recall@1"]["value"]
+    assert rows["color"]["map@r"]["low"] < rows["color"]["map@r"]["value"] < rows["color"]["map@r"]["high"]
+    # What the first run left in the folder is no class of the second.
+    again = cli(*words)
+    assert "48 queries, 48 images" in again.out
+    assert "\n| color | " in again.out
+    told(cli(*words, "--distractors", "5"), "labelled has none")
+    told(cli(*words, "--out", "page.html"), "labelled has no page")
+    told(cli(*words, "--predictions", "p.csv"), "of DISC21, not of labelled")
+    told(cli(*words, "--model", "color|whiten:8"), "no training images")
+
+
+def test_copydays(photo_pixels: Photos, tmp_path: Path, cli: Cli) -> None:
+    root = dataset_folders.copydays(tmp_path / "copydays", photo_pixels)
+    page = tmp_path / "page.html"
+    result = cli("bench", "--dataset", "copydays", "--root", root, "--model", "sift", "--json", "--out", page)
+    assert result.code == 0, result.err
+    assert "copydays: 8 originals and 8 strong copies: the official set has 157 and 229" in result.err
+    assert "copydays: 8 distractors in the gallery" in result.err
+    found = result.json
+    assert found["measures"] == ["map", "accuracy@1", "map/jpeg/3"]
+    assert found["facts"]["gallery"] == 16
+    assert found["rows"][0]["map"]["value"] > 0.5
+    text = page.read_text()
+    assert "strong" in text
+    assert "jpeg/3" in text
+
+
+def test_queries_are_cut_to_their_boxes(photo_pixels: Photos, tmp_path: Path) -> None:
+    root = dataset_folders.roxford(tmp_path / "roxford5k", photo_pixels)
+    data = read("roxford", root)
+    report = DatasetRun(data, root, ["sift", "sift|verify:4"]).report()
+    rows = {row.model: row.measures for row in report.rows()}
+    assert rows["sift|verify:4"]["map/medium"].value == 1
+    assert set(rows["sift"]) >= {"map/easy", "map/hard", "mp@10/medium"}
+    assert len(report.results[0].rankings["000-query_0"]) == 16, "the measures take the whole gallery"
+    assert report.to_markdown().count("| sift |") == 2
+    # A box that was corrected is cut anew.
+    truth = json.loads((root / "gnd_roxford5k.json").read_text())
+    truth["gnd"][0]["bbx"][0] = truth["gnd"][0]["bbx"][2] - 40
+    (root / "gnd_roxford5k.json").write_text(json.dumps(truth))
+    other = DatasetRun(read("roxford", root), root, ["sift"]).report()
+    assert other.results[0].rankings["000-query_0"] != report.results[0].rankings["000-query_0"]
+    assert other.results[0].rankings["001-query_1"] == report.results[0].rankings["001-query_1"]
+
+
+def test_coco_without_annotations_is_a_folder(album: Path, tmp_path: Path, cli: Cli) -> None:
+    (tmp_path / "coco").mkdir()
+    (tmp_path / "coco" / "val2017").symlink_to(album, target_is_directory=True)
+    words = ("bench", "--dataset", "coco", "--root", tmp_path / "coco")
+    result = cli(*words, "--originals", "5", "--model", "color", "--json")
+    assert result.code == 0, result.err
+    assert "a gallery only: edited copies of it are asked for" in result.err
+    assert result.json["dataset"] == "copies"
+    assert result.json["facts"]["images"] == 64
+    told(cli(*words, "--distractors", "5"), "--distractors: coco has no queries there")
+
+
+def test_a_place_that_cannot_be_written_to(disc21: Path, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file")
+    with pytest.raises(StorageError, match=r"taken/queries/whole: cannot be written .*--into"):
+        DatasetRun(read("disc21", disc21), disc21, ["color"], into=tmp_path / "taken").report()
