@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -14,6 +14,7 @@ from lookalike.keypoints.features import Features
 from lookalike.keypoints.geometry import Matches, verify
 from lookalike.keypoints.methods import READ_SIDE, extract
 from lookalike.models.tuning import usable_cores
+from lookalike.store import FEATURES
 from lookalike.types import Hit, Hits, ImageRef
 
 TOP = 50
@@ -48,13 +49,22 @@ def rerank(
     limit = keypoints or photos.keypoints(method)
     own = extract(images.read(query, side=READ_SIDE, name=name), method, limit)
     # Models agree on much, and files with the same bytes have the same features: each is matched once.
-    pictures = {hit.image.id: hit.image for hits in columns for hit in hits[:top]}
+    pictures: dict[str, dict[str, ImageRef]] = {}
+    for hit in (hit for hits in columns for hit in hits[:top]):
+        pictures.setdefault(hit.image.id, {})[hit.path] = hit.image
 
-    def matched(image: ImageRef) -> tuple[Features, Matches | None, str | None]:
-        try:
-            other = photos.features(image, method, limit)
-        except UnreadableImage as error:
-            return own, None, f"{image.path}: {error.reason}"
+    def matched(files: Mapping[str, ImageRef]) -> tuple[Features, Matches | None, str | None]:
+        other, why = None, ""
+        for image in files.values():
+            try:
+                other = photos.features(image, method, limit)
+                break
+            except UnreadableImage as error:  # another file may show the same picture still
+                why = f"{image.path}: {error.reason}"
+        if other is None:
+            return own, None, why
+        if other.descriptors.shape[1:] != own.descriptors.shape[1:]:
+            return own, None, f"what {FEATURES} keeps of it is damaged: move that file away"
         note = unverifiable(own, other, ("the query", "this picture"))
         return other, None if note else verify(own, other, mirror=mirror), note
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from PIL import Image
 import lookalike
 from lookalike import images
 from lookalike.errors import UnknownModel, UnreadableImage
+from lookalike.keypoints.features import LIMIT
 from lookalike.reranking import rerank
+from lookalike.store import FEATURES, FeatureStore, Packed, pack
 
 
 @pytest.fixture
@@ -102,6 +105,31 @@ def test_files_that_have_gone_stay_in_the_ranking(collection: lookalike.Collecti
     assert "no such file" in (notes["cat small.png"] or "")
     assert notes["astronaut.jpg"]
     assert {hit.path for hit in found} == {hit.path for hit in plain}
+
+
+def test_another_file_of_the_same_bytes_will_do(
+    collection: lookalike.Collection, photos: Path, query: np.ndarray
+) -> None:
+    (photos / "z astronaut.jpg").write_bytes((photos / "astronaut.jpg").read_bytes())
+    collection.add()
+    plain = collection.search(query, model="color", k=20)
+    (photos / "z astronaut.jpg").unlink()
+    (found,) = rerank(collection, query, [plain])
+    assert {Path(hit.path).stem for hit in found[:2]} == {"astronaut", "z astronaut"}
+    assert all(hit.evidence and hit.evidence.inliers > 20 for hit in found[:2])
+
+
+def test_kept_features_of_another_shape_are_not_matched(collection: lookalike.Collection, query: np.ndarray) -> None:
+    plain = collection.search(query, model="color", k=9)
+    picture = next(hit.image for hit in plain if Path(hit.path).stem == "astronaut")
+    features = collection.features(picture)
+    narrow = pack(replace(features, descriptors=np.ascontiguousarray(features.descriptors[:, :64])))
+    with closing(FeatureStore(collection.directory / FEATURES)) as store:
+        store.put([Packed(picture.id, "sift", LIMIT, narrow)])
+    (found,) = rerank(collection, query, [plain])
+    (hit,) = [hit for hit in found if hit.image == picture]
+    assert hit.evidence is not None
+    assert hit.evidence.note == "what features.sqlite keeps of it is damaged: move that file away"
 
 
 def test_rankings_of_several_models_at_once(collection: lookalike.Collection, query: np.ndarray) -> None:

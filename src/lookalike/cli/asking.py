@@ -69,7 +69,10 @@ class Asked:
             views=self.views,
         )
         for answer in found:
-            yield self._verified(answer, answer.query)
+            try:
+                yield self._verified(answer, answer.query)
+            except UnreadableImage as error:  # gone since it was embedded
+                yield Answer(answer.query, reason=error.reason)
 
     def _bytes(self, data: bytes) -> Answer:
         try:
