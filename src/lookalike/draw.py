@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from lookalike.keypoints.features import Features, Floats
+from lookalike.keypoints.features import UPRIGHT, Features, Floats
 from lookalike.types import Picture, Pixels
 
 SIDE = 1600
@@ -38,10 +38,14 @@ Box = tuple[float, float, float, float]
 
 
 def draw_keypoints(picture: Picture, features: Features, *, rich: bool = False) -> Pixels:
-    """(h, w, 3): the picture with a ring at each keypoint; if `rich`, as large as what it describes, with its angle."""
+    """(h, w, 3): the picture with a ring at each keypoint; if `rich`, as large as what it describes, with its angle.
+
+    Methods that know no angle get rings alone.
+    """
     canvas, scale = _canvas(picture)
+    upright = features.method in UPRIGHT  # OpenCV draws no line for an angle of -1
     marks = [
-        cv2.KeyPoint(float(x * scale), float(y * scale), float(max(size * scale, 1)), float(angle))
+        cv2.KeyPoint(float(x * scale), float(y * scale), float(max(size * scale, 1)), -1.0 if upright else float(angle))
         for (x, y), size, angle in zip(features.points, features.diameters, features.angles, strict=True)
     ]
     flags = cv2.DRAW_MATCHES_FLAGS_DRAW_RICH_KEYPOINTS if rich else cv2.DRAW_MATCHES_FLAGS_DEFAULT

@@ -83,3 +83,11 @@ def test_unreadable_files(photos: Path, lookalike_cli: Cli) -> None:
     assert (refused.code, len(refused.err.splitlines())) == (3, 1)
     assert "notes.txt" in refused.err
     assert not (photos / "why.png").exists()
+
+
+def test_neither_picture_is_written_over(pair: tuple[Path, Path], lookalike_cli: Cli) -> None:
+    before = pair[1].read_bytes()
+    for option in ("--why", "--html"):
+        done = lookalike_cli("compare", *pair, "--model", "phash", option, pair[1])
+        assert (done.code, "the picture itself" in done.err) == (2, True)
+    assert pair[1].read_bytes() == before

@@ -120,3 +120,11 @@ def test_what_cannot_be_written_is_told(lookalike_cli: Cli, cat: Path, arguments
 def test_no_picture(lookalike_cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "x.jpg").write_text("no")
     assert lookalike_cli("keypoints", tmp_path / "x.jpg").code == 3
+
+
+def test_the_picture_is_not_written_over(lookalike_cli: Cli, cat: Path) -> None:
+    before = cat.read_bytes()
+    done = lookalike_cli("keypoints", cat, "--out", cat)
+    assert (done.code, done.out) == (2, "")
+    assert "the picture itself" in done.err
+    assert cat.read_bytes() == before

@@ -70,7 +70,7 @@ def test_people_see_what_agrees(indexed: Path, query: Path, lookalike_cli, tmp_p
     )
     first = result.out.splitlines()[2]
     assert "astronaut.jpg" in first
-    assert re.search(r"\[\d+ agree, +(9\d|100)%\]", first)
+    assert re.search(r"\[ *\d+ agree, +(9\d|100)%\]", first)
     assert result.out.splitlines()[1].split() == ["color+hog"]
     assert "keypoints agree, mirrored" in page.read_text()
 
@@ -97,3 +97,32 @@ def test_standard_input_is_verified(indexed: Path, query: Path, lookalike_cli) -
     result = lookalike_cli("search", "-", *options, stdin=query.read_bytes())
     assert Path(result.json[0]["hits"][0]["path"]).stem == "astronaut"
     assert lookalike_cli("search", "-", *options, stdin=b"no image").code == 3
+
+
+def test_nothing_to_verify_is_said(indexed: Path, lookalike_cli, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    flat, page = tmp_path / "flat.png", tmp_path / "page.html"
+    Image.new("RGB", (300, 200), (200, 30, 30)).save(flat)
+    result = lookalike_cli(
+        "search", flat, "--verify", "-k", "3", "--model", "color", "--collection", indexed, "--html", page
+    )
+    assert result.code == 0
+    assert result.out.count("[nothing to verify]") == 3
+    assert "%" not in result.out, "no chance of what was not looked at"
+    assert "nothing to verify: the query has no keypoints</p>" in page.read_text()
+
+
+def test_a_number_apart_is_told(indexed: Path, query: Path, lookalike_cli) -> None:  # type: ignore[no-untyped-def]
+    result = lookalike_cli("search", "--verify", "5", query, "--collection", indexed, "--model", "color")
+    assert result.code == 3
+    assert "--verify=5" in result.err
+
+
+def test_a_method_alone_is_refused(indexed: Path, query: Path, lookalike_cli) -> None:  # type: ignore[no-untyped-def]
+    result = lookalike_cli("search", query, "--method", "orb", "--collection", indexed)
+    assert (result.code, "--method needs --verify" in result.err) == (2, True)
+
+
+def test_what_cannot_be_mirrored_is_told(indexed: Path, query: Path, lookalike_cli) -> None:  # type: ignore[no-untyped-def]
+    options = ("--verify", "--mirror", "--collection", indexed, "--model", "color")
+    assert "those of orb are matched as they are" in lookalike_cli("search", query, *options, "--method", "orb").err
+    assert lookalike_cli("search", query, *options).err == ""

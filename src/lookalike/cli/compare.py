@@ -8,7 +8,17 @@ from contextlib import suppress
 import click
 
 import lookalike
-from lookalike.cli.output import echo_json, echo_text, evidence_json, note, pooled, scores_json, table
+from lookalike.cli.output import (
+    UNMIRRORED,
+    echo_json,
+    echo_text,
+    evidence_json,
+    note,
+    pooled,
+    scores_json,
+    spared,
+    table,
+)
 from lookalike.collection import Collection
 from lookalike.comparison import Comparison
 from lookalike.errors import NoCollection
@@ -60,6 +70,8 @@ def command(
     """
     paths = os.path.abspath(a), os.path.abspath(b)
     names = pooled(models, pool)
+    for option, file in (("--html", html), ("--why", why)):
+        spared(option, file, paths)
     if why is None:
         for option, given in (("--method", method), ("--mirror", mirror), ("--collection", collection)):
             if given:
@@ -67,6 +79,8 @@ def command(
         result, explanation = lookalike.compare(*paths, models=names), None
     else:
         ending(why)  # said before all the work
+        if mirror and (method or "sift") != "sift":
+            note(UNMIRRORED.format(method=method))
         where = lookalike.open(collection) if collection else _holding(paths)
         explanation = explain(*paths, models=names, method=method or "sift", collection=where, mirror=mirror)
         result = explanation.comparison

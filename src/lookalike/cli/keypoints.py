@@ -10,7 +10,7 @@ from functools import partial
 import click
 
 from lookalike import images
-from lookalike.cli.output import echo_json, echo_text, note
+from lookalike.cli.output import echo_json, echo_text, note, spared
 from lookalike.errors import UsageError
 from lookalike.keypoints.features import LIMIT, Features, encoding
 from lookalike.keypoints.methods import METHODS, READ_SIDE, extract
@@ -39,6 +39,7 @@ def command(image: str, method: str, limit: int, rich: bool, out: str | None, ta
     for option, path, endings in (("--out", out, (".png", ".jpg", ".jpeg")), ("--table", table, (".csv", ".parquet"))):
         if path and os.path.splitext(path)[1].lower() not in endings:
             raise UsageError(f"{option} {path}: name a file that ends in {' or '.join(endings)}")
+        spared(option, path, [image])
     picture = images.read(image, side=READ_SIDE)
     found = extract(picture, method, limit)
     if out:
@@ -56,7 +57,7 @@ def command(image: str, method: str, limit: int, rich: bool, out: str | None, ta
     if as_json:
         echo_json({"image": image, "method": method, "keypoints": len(found), "width": width, "height": height})
     else:
-        echo_text(f"{image}: {len(found)} keypoints ({method}; {width} x {height} pixels)")
+        echo_text(f"{image}: {len(found)} keypoint{'s' * (len(found) != 1)} ({method}; {width} x {height} pixels)")
 
 
 COLUMNS = ("x", "y", "diameter", "angle", "strength")

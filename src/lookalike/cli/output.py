@@ -7,14 +7,17 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import Any
 
 import click
 
+from lookalike.errors import UsageError
 from lookalike.indexing import Progress
 from lookalike.types import Evidence, Hit, Hits, Score
+
+UNMIRRORED = "--mirror: only keypoints of sift can be mirrored: those of {method} are matched as they are"
 
 
 def echo_json(data: object) -> None:
@@ -43,6 +46,14 @@ def echo_paths(paths: Sequence[str], end: bytes) -> None:
     for path in dict.fromkeys(paths):
         sys.stdout.buffer.write(os.fsencode(path) + end)
     sys.stdout.buffer.flush()
+
+
+def spared(option: str, target: str | None, pictures: Sequence[str]) -> None:
+    """Raise UsageError where what is to be written would take the place of a picture that is to be read."""
+    for picture in pictures:
+        with suppress(OSError):  # where one of them is not there, nothing is lost
+            if target and os.path.samefile(target, picture):
+                raise UsageError(f"{option} {target}: that is the picture itself: name another file")
 
 
 def pooled(models: Sequence[str], pool: str | None) -> list[str]:
@@ -102,7 +113,9 @@ def _verified(hit: Hit) -> str:
     """What keypoints say of a hit, in a few signs: how many agree, and how likely it is the same picture."""
     if hit.evidence is None:
         return ""
-    return f"[{hit.evidence.inliers:>3} agree, {hit.evidence.chance:>4.0%}] "
+    if note := hit.evidence.note:  # a chance beside it would be that of the likeness alone
+        return "[nothing to verify] " if note.startswith("nothing to verify") else "[cannot be read]    "
+    return f"[{hit.evidence.inliers:>4} agree, {hit.evidence.chance:>4.0%}] "
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -8,11 +8,22 @@ import sys
 from collections.abc import Sequence
 
 import click
+from click.core import ParameterSource
 
 import lookalike
 from lookalike.cli import FOUND, NOTHING, UNREADABLE
 from lookalike.cli.asking import STDIN, Asked
-from lookalike.cli.output import columns_text, echo_json, echo_paths, echo_text, hits_json, note, pooled
+from lookalike.cli.output import (
+    UNMIRRORED,
+    columns_text,
+    echo_json,
+    echo_paths,
+    echo_text,
+    hits_json,
+    note,
+    pooled,
+    spared,
+)
 from lookalike.collection import Answer, Collection
 from lookalike.fusion import WAYS, Fuse
 from lookalike.images import MAX_BYTES
@@ -106,6 +117,12 @@ def command(
         raise click.UsageError(
             "--verify, --mirror and --crops look at the image of a QUERY: leave --text and --image out"
         )
+    if not verify and ctx.get_parameter_source("method") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("--method needs --verify: say that hits are to be verified by keypoints")
+    if verify and mirror and method != "sift":
+        note(UNMIRRORED.format(method=method))
+    if html:
+        spared("--html", html, queries)
     views = Views(mirror=mirror, crops=crops, fuse=fuse)
     asked = Asked(where, models, k, include_self, workers, views, verify or 0, method)
     answers: list[Answer] = []
@@ -114,7 +131,12 @@ def command(
     found = asked.terms(terms) if terms else asked.queries(queries, stdin)
     for answer in found:
         if answer.reason is not None:
-            note(f"unreadable: {answer.query}: {answer.reason}: give an image file, a folder or -")
+            number = os.path.basename(answer.query)
+            taken = verify and number.isdecimal() and not os.path.exists(answer.query)
+            remedy = (
+                f"to verify {number} hits write --verify={number}" if taken else "give an image file, a folder or -"
+            )
+            note(f"unreadable: {answer.query}: {answer.reason}: {remedy}")
         for hits in answer.columns:
             if form == "jsonl":
                 echo_json(hits_json(hits))
