@@ -127,6 +127,7 @@ def test_json_has_it_all(five: BenchReport) -> None:
         "seed": 0,
         "original": "0.jpg",
         "truth": "0.jpg",
+        "steps": [],
     }
     assert len(data["answers"]["sift"]["000-0"]) == 5
 
