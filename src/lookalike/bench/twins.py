@@ -6,7 +6,7 @@ other, and would be counted as wrong. Candidates are pairs of similar perceptual
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -27,17 +27,14 @@ AGREEING = 20
 
 _BLOCK = 1024
 
-Pair = tuple[int, int]
-
 
 def near_duplicates(
     photos: Collection, images: Sequence[ImageRef], hashes: Sequence[Vectors], tell: Callable[[int, int], object]
 ) -> list[list[int]]:
     """Groups of places in `images` that show nearly the same, the first of each the one to keep; singles included.
 
-    `hashes` are the pictures' (n, 64) vectors of each perceptual hash; `tell` hears how many candidates are done.
+    `hashes` are the pictures' (n, 64) vectors of each perceptual hash; `tell` hears how many pictures are done.
     """
-    candidates = sorted({pair for vectors in hashes for pair in _near(vectors)})
     group = list(range(len(images)))
 
     def root(i: int) -> int:
@@ -46,25 +43,28 @@ def near_duplicates(
             i = group[i]
         return i
 
-    for done, (i, j) in enumerate(candidates):
-        tell(done, len(candidates))
-        if root(i) != root(j):
-            bits = min(_bits(vectors[i] @ vectors[j]) for vectors in hashes)
-            if _same(photos, images[i], images[j], bits):
-                group[max(root(i), root(j))] = min(root(i), root(j))
+    for i, candidates in enumerate(_near(hashes)):
+        for j in candidates:
+            if root(i) != root(j):
+                bits = min(_bits(vectors[i] @ vectors[j]) for vectors in hashes)
+                if _same(photos, images[i], images[j], bits):
+                    group[max(root(i), root(j))] = min(root(i), root(j))
+        tell(i + 1, len(images))
     found: dict[int, list[int]] = {}
     for i in range(len(images)):
         found.setdefault(root(i), []).append(i)
     return list(found.values())
 
 
-def _near(vectors: Vectors) -> Iterable[Pair]:
+def _near(hashes: Sequence[Vectors]) -> Iterator[list[int]]:
+    """Picture by picture, the later ones that are candidates: of a film's frames, all of them together are millions."""
     least = 1 - 2 * NEAR_BITS / 64 - 1e-3
-    for start in range(0, len(vectors), _BLOCK):
-        alike: npt.NDArray[np.float32] = vectors[start : start + _BLOCK] @ vectors[start:].T
-        for i, j in np.argwhere(alike >= least).tolist():
-            if i < j:
-                yield start + i, start + j
+    count = len(hashes[0])
+    for start in range(0, count, _BLOCK):
+        alike = [vectors[start : start + _BLOCK] @ vectors[start:].T >= least for vectors in hashes]
+        near: npt.NDArray[np.bool_] = np.logical_or.reduce(alike)
+        for i, row in enumerate(near):
+            yield (np.flatnonzero(row[i + 1 :]) + start + i + 1).tolist()
 
 
 def _bits(cosine: float) -> float:
