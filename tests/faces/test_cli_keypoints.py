@@ -122,6 +122,14 @@ def test_no_picture(lookalike_cli: Cli, tmp_path: Path) -> None:
     assert lookalike_cli("keypoints", tmp_path / "x.jpg").code == 3
 
 
+def test_methods_are_told_about(lookalike_cli: Cli) -> None:
+    told = json.loads(lookalike_cli("models", "lighterglue", "--json").out)
+    assert (told["kind"], list(told["networks"])) == ("local features", ["xfeat", "lighterglue"])
+    shown = lookalike_cli("models", "akaze")
+    assert shown.code == 0
+    assert ["runs", "True"] in [line.split() for line in shown.out.splitlines()]
+
+
 def test_the_picture_is_not_written_over(lookalike_cli: Cli, cat: Path) -> None:
     before = cat.read_bytes()
     done = lookalike_cli("keypoints", cat, "--out", cat)

@@ -62,7 +62,10 @@ def command(ctx: click.Context, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def show(json_before: bool, name: str, as_json: bool) -> None:
-    """Tell all about one model."""
+    """Tell all about one model, or one kind of local features."""
+    if name in METHODS and name not in registry.cards():
+        _show_local(name, as_json or json_before)
+        return
     card = registry.card(name)
     if as_json or json_before:
         echo_json(_as_json(card))
@@ -71,6 +74,23 @@ def show(json_before: bool, name: str, as_json: bool) -> None:
     if found := compiled.find(card):
         facts["compiled"] = compiled.summary(found)
     for line in table([(key, str(value)) for key, value in facts.items() if value not in (None, {}, "")]):
+        echo_text(line)
+
+
+def _show_local(name: str, as_json: bool) -> None:
+    method, missing = METHODS[name], remedy(name)
+    facts = {
+        "name": name,
+        "kind": "local features",
+        "summary": method.finds,
+        "networks": {each: f"{(net := networks.NETWORKS[each]).license}, {net.source}" for each in method.networks},
+        "runs": missing is None,
+        "remedy": missing,
+    }
+    if as_json:
+        echo_json(facts)
+        return
+    for line in table([(key, str(value)) for key, value in facts.items() if value not in (None, {})]):
         echo_text(line)
 
 
