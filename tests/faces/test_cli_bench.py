@@ -17,6 +17,7 @@ from PIL import Image
 from lookalike.bench import published
 from lookalike.bench.dataset_run import DatasetRun, thinned
 from lookalike.bench.datasets import read, read_descriptors, read_predictions
+from lookalike.bench.linked import link_files
 from lookalike.cli import group
 from lookalike.errors import LookalikeError, StorageError
 from tests.conftest import COMMAND, Result
@@ -185,6 +186,12 @@ def test_disc21_its_predictions_and_descriptors(disc21: Path, tmp_path: Path, cl
     result = cli(*where, "--model", "hog|whiten:8", "--predictions", csv, "--descriptors", hdf5, "--json")
     assert result.code == 0, result.err
     found = result.json
+    assert set(found) == {
+        *("dataset", "root", "measures", "rows", "pairs", "warnings", "machine", "versions", "seed", "facts"),
+        *("queries", "answers"),
+    }
+    assert found["queries"][1] == {"id": "Q00001", "truths": ["R000001"], "labels": []}
+    assert len(found["answers"]["hog|whiten:8"]["Q00001"]) == 5
     assert found["measures"] == ["uap", "recall@p90", "accuracy@1", "accuracy@3"]
     (row,) = found["rows"]
     for measure in found["measures"]:
@@ -356,3 +363,28 @@ def test_a_place_that_cannot_be_written_to(disc21: Path, tmp_path: Path) -> None
     (tmp_path / "taken").write_text("a file")
     with pytest.raises(StorageError, match=r"taken/queries/whole: cannot be written .*--into"):
         DatasetRun(read("disc21", disc21), disc21, ["color"], into=tmp_path / "taken").report()
+
+
+@pytest.mark.parametrize("without", [(), ("symlink",), ("symlink", "link")])
+def test_only_the_files_that_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without: tuple[str, ...]) -> None:
+    def none(*_: object) -> None:
+        raise OSError("no links here")
+
+    for kind in without:
+        monkeypatch.setattr(os, kind, none)
+    root, work = tmp_path / "root", tmp_path / "work"
+    files = {name: root / "in" / f"{name}.jpg" for name in "abc"}
+    (root / "in").mkdir(parents=True)
+    for name, path in files.items():
+        path.write_text(name)
+    assert set(link_files(work, files, root).values()) == set("abc")
+    del files["b"]
+    for _ in range(2):
+        assert set(link_files(work, files, root).values()) == set("ac")
+    assert sorted(path.name for path in (work / "in").iterdir()) == ["a.jpg", "c.jpg"]
+    assert (work / "in" / "c.jpg").read_text() == "c"
+    (tmp_path / "moved").mkdir()
+    (root / "in").rename(tmp_path / "moved" / "in")
+    moved = {name: tmp_path / "moved" / "in" / path.name for name, path in files.items()}
+    link_files(work, moved, tmp_path / "moved")
+    assert (work / "in" / "c.jpg").read_text() == "c", "links lead to where the files are now"

@@ -19,7 +19,7 @@ from lookalike.bench import published
 from lookalike.bench.advice import chance, number, points
 from lookalike.bench.datasets import Dataset, DatasetQuery
 from lookalike.bench.markdown import plain
-from lookalike.bench.results import BenchReport, EntryResult, Pair, Query
+from lookalike.bench.results import KEPT_ANSWERS, BenchReport, EntryResult, Pair, Query
 from lookalike.bench.stats import Bootstrap, Flags, Floats, Interval, holm, sign_flip
 from lookalike.writing import showable
 
@@ -77,7 +77,7 @@ class DatasetReport:
         return self._pairs
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but the answers, as plain data: fractions are 0 to 1, None stands for what is not known."""
+        """Everything, as plain data: fractions are 0 to 1, None stands for what is not known."""
         return {
             "dataset": self.dataset.name,
             "root": self.root,
@@ -89,6 +89,18 @@ class DatasetReport:
             "versions": dict(self.versions),
             "seed": self.seed,
             "facts": dict(self.facts),
+            "queries": [
+                {
+                    "id": query.id,
+                    "truths": sorted(query.truths),
+                    "labels": sorted(self.dataset.labels.get(query.id, ())),
+                }
+                for query in self.dataset.queries
+            ],
+            "answers": {
+                result.model: {id_: [list(pair) for pair in row[:KEPT_ANSWERS]] for id_, row in result.rankings.items()}
+                for result in self.results
+            },
         }
 
     def to_markdown(self) -> str:
@@ -169,7 +181,7 @@ class DatasetReport:
     def _pairs(self) -> tuple[Pair, ...]:
         ids = [query.id for query in self.dataset.queries]
         first = {row.model: published.first_right(self.dataset, row.entry.rankings) for row in self._rows}
-        judged = np.array([id_ in published.first_right(self.dataset, {}) for id_ in ids])
+        judged = self._samples.wanted
         hits = {model: np.array([right.get(id_, False) for id_ in ids]) for model, right in first.items()}
         # `a` is no worse than `b` in this, whatever the first measure says.
         entries = list(combinations(sorted(hits, key=lambda model: -int(hits[model][judged].sum())), 2))
