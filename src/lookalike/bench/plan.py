@@ -19,7 +19,7 @@ FEWEST_IMAGES = 30
 BACKGROUNDS, NEGATIVES, FITTING = 0.08, 0.12, 0.20
 """Shares of the images; the rest is the gallery."""
 
-MOST_BACKGROUNDS, MOST_FITTING = 100, 1000
+MOST_BACKGROUNDS, MOST_FITTING = 20, 1000
 
 
 @dataclass(frozen=True, slots=True)

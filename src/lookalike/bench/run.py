@@ -31,7 +31,7 @@ from lookalike.bench.plan import Plan, plan
 from lookalike.bench.results import BenchReport, EntryResult, Query
 from lookalike.bench.twins import HASHES, near_duplicates
 from lookalike.collection import Collection
-from lookalike.errors import ModelUnavailable, UsageError
+from lookalike.errors import ModelUnavailable, UnreadableImage, UsageError
 from lookalike.indexing import Progress, existing_folder
 from lookalike.keypoints.methods import remedy, revision
 from lookalike.models import registry
@@ -215,7 +215,7 @@ class _Run:
                 shutil.rmtree(old, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
         missing = [query for query in dealt.queries if not (folder / f"{query.id}.jpg").exists()]
-        others = [self.pixels(pictures[name].path) for name in dealt.backgrounds[:20]] if missing else []
+        others = [self.pixels(pictures[name].path) for name in dealt.backgrounds] if missing else []
 
         def one(query: Query) -> None:
             steps = cast(tuple[copies.Step, ...], query.steps)
@@ -239,15 +239,17 @@ class _Run:
     def embedded(self, asked: Collection) -> dict[str, float]:
         """The queries' vectors, model by model: the images a second of each, from files to vectors on the disk."""
         place = asked.directory.parent / "speeds.json"
-        speeds = {name: speed for name, speed in read_json(place).items() if isinstance(speed, float) and speed > 0}
+        done = {name: each for name, each in read_json(place).items() if isinstance(each, list) and len(each) == 2}
         for name, card in self.cards.items():
             report = asked.add(models=[name], workers=self.workers, thumbnails=False, progress=self.tell)
             if report.interrupted:
                 raise Interrupted
             if report.embedded and report.embed_seconds:
-                speeds[card.fingerprint] = report.embedded / report.embed_seconds
-                write_whole(place, lambda part: Path(part).write_text(json.dumps(speeds), encoding="utf-8"))
-        return {name: speeds[card.fingerprint] for name, card in self.cards.items() if card.fingerprint in speeds}
+                count, seconds = done.get(card.fingerprint, (0, 0.0))  # of a run that was interrupted
+                done[card.fingerprint] = [count + report.embedded, seconds + report.embed_seconds]
+                write_whole(place, lambda part: Path(part).write_text(json.dumps(done), encoding="utf-8"))
+        known = {name: done[card.fingerprint] for name, card in self.cards.items() if card.fingerprint in done}
+        return {name: count / seconds for name, (count, seconds) in known.items()}
 
     # -- the answers -------------------------------------------------------------------------------------------------
 
@@ -269,6 +271,8 @@ class _Run:
         place = folder / f"answers-{key}.json"
         found = read_json(place)
         if not found:
+            if entry.verify:
+                self.remembered(gallery, entry.method)
             began = time.process_time()
             rankings = answer(entry, queries, folder, asked, gallery, fitting, self.workers, self.tell)
             spent = (time.process_time() - began) / max(1, len(queries))
@@ -284,7 +288,27 @@ class _Run:
             images_per_second=1 / sum(1 / speed for speed in together) if len(together) == len(entry.models) else None,
             bytes_per_vector=2 * sum(dims),
             ms_per_query=found["ms_per_query"],
+            note=self.unread(entry, queries, asked),
         )
+
+    def remembered(self, gallery: Side, method: str) -> None:
+        """Local features of the whole gallery, in the cache: what a query costs must not depend on who asked before."""
+        photos = gallery.photos
+        limit = photos.keypoints(method)
+
+        def one(image: ImageRef) -> None:
+            with suppress(UnreadableImage):  # told by the evidence
+                photos.features(image, method, limit)
+
+        with ThreadPoolExecutor(self.workers) as pool:
+            for done, _ in enumerate(pool.map(one, gallery.pictures.values()), 1):
+                self.tell(f"keypoints ({method})", done, len(gallery.pictures))
+
+    def unread(self, entry: Entry, queries: Sequence[Query], asked: Collection) -> str | None:
+        """How many copies a model could not read: they found nothing."""
+        lost = [(name, len(queries) - len(asked.vectors(name)[0])) for name in entry.models]
+        told = [f"{name} could not read {count} of the copies" for name, count in lost if count > 0]
+        return "; ".join(told) or None
 
 
 def machine() -> dict[str, Any]:
