@@ -60,7 +60,7 @@ def unverifiable(a: Features, b: Features, whose: tuple[str, str]) -> str | None
     """Why two pictures are not worth matching, in words; `whose` is what they are called there. None where they are."""
     for features, which in zip((a, b), whose, strict=True):
         if len(features) < FEWEST:
-            return f"nothing to verify: {which} has {len(features) or 'no'} keypoints"
+            return f"nothing to verify: {which} has {len(features) or 'no'} keypoint{'s' * (len(features) != 1)}"
     return None
 
 

@@ -11,7 +11,7 @@ from lookalike.calibration import evidence, unverifiable
 from lookalike.collection import Collection
 from lookalike.errors import UnreadableImage
 from lookalike.keypoints.features import Features
-from lookalike.keypoints.geometry import Matches, verify
+from lookalike.keypoints.geometry import Matches, flipped, verify
 from lookalike.keypoints.methods import READ_SIDE, extract
 from lookalike.models.tuning import usable_cores
 from lookalike.store import FEATURES
@@ -47,7 +47,9 @@ def rerank(
     """
     name = next((hits.query for hits in columns), None)
     limit = keypoints or photos.keypoints(method)
-    own = extract(images.read(query, side=READ_SIDE, name=name), method, limit)
+    picture = images.read(query, side=READ_SIDE, name=name)
+    own = extract(picture, method, limit)
+    turned = mirror and flipped(picture, own, limit)
     # Models agree on much, and files with the same bytes have the same features: each is matched once.
     pictures: dict[str, dict[str, ImageRef]] = {}
     for hit in (hit for hits in columns for hit in hits[:top]):
@@ -66,7 +68,7 @@ def rerank(
         if other.descriptors.shape[1:] != own.descriptors.shape[1:]:
             return own, None, f"what {FEATURES} keeps of it is damaged: move that file away"
         note = unverifiable(own, other, ("the query", "this picture"))
-        return other, None if note else verify(own, other, mirror=mirror), note
+        return other, None if note else verify(own, other, mirror=turned), note
 
     with ThreadPoolExecutor(workers or usable_cores(), thread_name_prefix="verify") as pool:
         found = dict(zip(pictures, pool.map(matched, pictures.values()), strict=True))

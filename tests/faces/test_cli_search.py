@@ -7,6 +7,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -283,3 +284,8 @@ def test_odd_ends_of_pipes_give_no_traceback(redirection: str) -> None:
     assert "Traceback" not in done.stderr
     assert "Lookalike's own" not in done.stderr
     assert done.returncode in (0, 2)
+
+
+def test_python_m_lookalike() -> None:
+    done = subprocess.run([sys.executable, "-m", "lookalike", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"lookalike {lookalike.__version__}\n"

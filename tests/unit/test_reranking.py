@@ -70,13 +70,14 @@ def test_only_the_first_are_looked_at(collection: lookalike.Collection, query: n
     assert [hit.path for hit in found[3:]] == [hit.path for hit in plain[3:]]
 
 
+@pytest.mark.parametrize("method", ["sift", "orb", "akaze"])
 def test_mirrored_queries_are_verified_too(
-    collection: lookalike.Collection, photo_pixels: dict[str, np.ndarray]
+    collection: lookalike.Collection, photo_pixels: dict[str, np.ndarray], method: str
 ) -> None:
     query = np.ascontiguousarray(photo_pixels["cat"][:, ::-1])
     plain = collection.search(query, model="color", k=9)
     for mirror in (False, True):
-        (found,) = rerank(collection, query, [plain], mirror=mirror)
+        (found,) = rerank(collection, query, [plain], mirror=mirror, method=method)
         (cat,) = [hit for hit in found if hit.path.endswith("cat.jpg")]
         assert cat.evidence is not None
         assert cat.evidence.mirrored == mirror

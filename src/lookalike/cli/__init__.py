@@ -20,7 +20,7 @@ COMMANDS = {
     "search": "Find the images most like one image, or like each image of a folder.",
     "compare": "Tell how alike two images are, by every model.",
     "keypoints": "Find, draw and list the keypoints of an image.",
-    "bench": "Find out which model is best for your own images, without labels.",
+    "bench": "Find out which model is best for your own images, or for a published data set.",
     "models": "List the models, tell all about one, or add a network of your own.",
     "info": "Tell what a collection holds.",
     "export": "Write a model's vectors as FAISS, NumPy or Parquet files.",

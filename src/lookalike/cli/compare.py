@@ -9,7 +9,6 @@ import click
 
 import lookalike
 from lookalike.cli.output import (
-    UNMIRRORED,
     echo_json,
     echo_text,
     evidence_json,
@@ -79,8 +78,6 @@ def command(
         result, explanation = lookalike.compare(*paths, models=names), None
     else:
         ending(why)  # said before all the work
-        if mirror and (method or "sift") != "sift":
-            note(UNMIRRORED.format(method=method))
         where = lookalike.open(collection) if collection else _holding(paths)
         explanation = explain(*paths, models=names, method=method or "sift", collection=where, mirror=mirror)
         result = explanation.comparison

@@ -17,8 +17,6 @@ from lookalike.errors import UsageError
 from lookalike.indexing import Progress
 from lookalike.types import Evidence, Hit, Hits, Score
 
-UNMIRRORED = "--mirror: only keypoints of sift can be mirrored: those of {method} are matched as they are"
-
 
 def echo_json(data: object) -> None:
     """Plain ASCII, so that names which are no UTF-8 survive as \\udcXX escapes wherever it is sent."""

@@ -14,7 +14,6 @@ import lookalike
 from lookalike.cli import FOUND, NOTHING, UNREADABLE
 from lookalike.cli.asking import STDIN, Asked
 from lookalike.cli.output import (
-    UNMIRRORED,
     columns_text,
     echo_json,
     echo_paths,
@@ -119,8 +118,6 @@ def command(
         )
     if not verify and ctx.get_parameter_source("method") is ParameterSource.COMMANDLINE:
         raise click.UsageError("--method needs --verify: say that hits are to be verified by keypoints")
-    if verify and mirror and method != "sift":
-        note(UNMIRRORED.format(method=method))
     if html:
         spared("--html", html, queries)
     views = Views(mirror=mirror, crops=crops, fuse=fuse)

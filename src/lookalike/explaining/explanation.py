@@ -15,7 +15,7 @@ from lookalike.errors import UsageError
 from lookalike.explaining.maps import Maps, maps
 from lookalike.explaining.standing import Standing, standings
 from lookalike.keypoints.features import LIMIT, Features
-from lookalike.keypoints.geometry import Matches, verify
+from lookalike.keypoints.geometry import Matches, flipped, verify
 from lookalike.keypoints.methods import READ_SIDE, extract
 from lookalike.metrics import cosine
 from lookalike.models import registry
@@ -109,7 +109,8 @@ def explain(
     scores = [Score(card.name, cosine(x, y)) for card, x, y in zip(cards, first, second, strict=True)]
     known = standings(collection, cards, first, scores) if collection else {}
     note = unverifiable(one.features, other.features, ("the first picture", "the second picture"))
-    matches = None if note else verify(one.features, other.features, mirror=mirror)
+    turned = mirror and flipped(one.picture, one.features, keypoints)
+    matches = None if note else verify(one.features, other.features, mirror=turned)
     standard = next((standing.standard for standing in known.values()), None)
     return Explanation(
         Comparison(*paths, tuple(scores)),

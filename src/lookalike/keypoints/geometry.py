@@ -18,6 +18,8 @@ import numpy.typing as npt
 
 from lookalike.keypoints.features import SIFT_MIRROR, Features, Floats
 from lookalike.keypoints.matching import Pairs, match
+from lookalike.keypoints.methods import extract
+from lookalike.types import Picture
 
 Kind = Literal["similarity", "affine", "homography"]
 
@@ -67,22 +69,29 @@ class Matches:
         return int(self.inliers.sum())
 
 
-def verify(a: Features, b: Features, *, ratio: float | None = None, mirror: bool = False) -> Matches:
+def verify(a: Features, b: Features, *, ratio: float | None = None, mirror: Features | bool = False) -> Matches:
     """Match two pictures' features and find the transform that most pairs agree on.
 
-    With `mirror` the mirrored first picture is tried as well (SIFT only: the others have no mirrored descriptor),
-    and the better of the two is taken. Raises ValueError for features of two methods.
+    With `mirror` the mirrored first picture is tried as well, and the better of the two is taken: give its features,
+    as `flipped` finds them, or True for SIFT's. Raises ValueError for features of two methods.
     """
     found = fit(match(a, b, ratio), a, b)
-    if not mirror or a.method != "sift":
+    if mirror is False:
         return found
-    other = mirrored(a)
+    other = mirrored(a) if mirror is True else mirror
     turned = fit(match(other, b, ratio), other, b)
     if turned.count <= found.count:
         return found
     assert turned.transform is not None  # noqa: S101 - something agrees
     flip = np.array([[-1.0, 0, a.size[0]], [0, 1, 0], [0, 0, 1]])
     return replace(turned, transform=turned.transform @ flip, mirrored=True)
+
+
+def flipped(picture: Picture, features: Features, limit: int) -> Features:
+    """The features of the mirrored picture, of which `features` are those as it is."""
+    if features.method == "sift":
+        return mirrored(features)
+    return extract(replace(picture, raster=np.ascontiguousarray(picture.pixels[:, ::-1])), features.method, limit)
 
 
 def fit(pairs: Pairs, a: Features, b: Features) -> Matches:
@@ -110,7 +119,9 @@ def fit(pairs: Pairs, a: Features, b: Features) -> Matches:
 
 
 def mirrored(features: Features) -> Features:
-    """The SIFT features of the mirrored picture, without looking at it."""
+    """The SIFT features of the mirrored picture, without looking at it. Raises ValueError for those of others."""
+    if features.method != "sift":
+        raise ValueError(f"features of {features.method} do not tell those of the mirrored picture: see `flipped`")
     points = features.points.copy()
     points[:, 0] = features.size[0] - points[:, 0]
     return replace(
