@@ -49,6 +49,7 @@ OPERATORS: dict[str, Operator] = {
     "erase": operators.erase,
     "text": operators.text,
     "stickers": operators.stickers,
+    "print": operators.printed,
     "screenshot": operators.screenshot,
     "collage": operators.collage,
     "paste": operators.paste,

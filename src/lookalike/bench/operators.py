@@ -275,6 +275,18 @@ def social(pixels: Pixels, how: Strength) -> Edit:
     return edited, moved
 
 
+def printed(pixels: Pixels, how: Strength) -> Edit:
+    """Printed in dots, and photographed: black is grey, white is yellowish, and nothing is quite straight."""
+    height, width = pixels.shape[:2]
+    period = how.of(0.008, 0.012, 0.018) * min(height, width)
+    y, x = np.mgrid[:height, :width] * (2 * np.pi / max(period, 2.5))
+    dots = np.cos(x + y) * np.cos(x - y)  # a screen at 45 degrees
+    inked = pixels + how.of(15, 35, 60) * dots[..., None]
+    paper = 25 + np.clip(inked, 0, 255) * (np.array([0.86, 0.83, 0.74]) - 0.03 * how.grade)
+    blurred = cv2.GaussianBlur(paper, (0, 0), 0.7) + how.rng.normal(0, how.of(2, 4, 8), pixels.shape)
+    return _then(perspective, _bytes(blurred), np.eye(3), how)
+
+
 # --- Tools ---
 
 

@@ -1,0 +1,116 @@
+"""`lookalike bench` on the shared photos: models without a download, real networks, fused and verified entries.
+
+    python benchmarks/copies/run.py [--photos FOLDER] [--seeds 7,8] [--originals N] [--out FOLDER]
+
+Each seed makes other copies of other originals. `agreement.json` says whether the seeds agree: wherever one claims that
+a model is better than another, the other must not claim the contrary, and should have them in the same order. Results
+are the reports without pictures, file names and single answers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path.append(str(HERE.parent))
+
+import record  # noqa: E402
+from lookalike.bench.results import BenchReport  # noqa: E402
+from lookalike.bench.run import bench  # noqa: E402
+from lookalike.cli.output import progress  # noqa: E402
+from lookalike.models import registry  # noqa: E402
+from lookalike.models.backbones import onnx  # noqa: E402
+from lookalike.types import InputSpec  # noqa: E402
+
+HALF, IMAGENET = ((0.5,) * 3, (0.5,) * 3), ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+NETWORKS = {
+    "vit-tiny": ("vit_tiny_patch16_224.onnx", HALF, "embedding"),
+    "efficientnet-lite0": ("efficientnet_lite0_features.onnx", HALF, None),
+    "mobilenetv2": ("mobilenetv2_features.onnx", IMAGENET, None),
+    "squeezenet": ("squeezenet1_1.onnx", IMAGENET, "embedding"),
+}
+TOGETHER = (
+    "mobilenetv2|whiten:512",
+    "sift|whiten:256",
+    "vit-tiny+sift",
+    "vit-tiny+sift+color",
+    "sift|verify:50",
+    "sift|mirror|verify:50",
+    "vit-tiny+sift|verify:50",
+    "vit-tiny+sift|mirror|verify:50",
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--photos", type=Path, default=record.SHARED / "data" / "photos" / "images")
+    parser.add_argument("--seeds", default="7,8")
+    parser.add_argument("--originals", type=int, default=200)
+    parser.add_argument("--out", type=Path, default=HERE.parent / "results", help="[%(default)s]")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["LOOKALIKE_MODELS"] = str(Path(folder) / "models")
+        networks = [name for name in NETWORKS if register(name)]
+        entries = [*registry.downloadless(), *networks, *(each for each in TOGETHER if known(each, networks))]
+        reports = {seed: run(options, entries, int(seed), Path(folder)) for seed in options.seeds.split(",")}
+    for seed, report in reports.items():
+        told = report.to_json()
+        for key in ("queries", "answers", "folder", "machine", "versions", "seed"):
+            del told[key]
+        record.write(__file__, options.out / f"copies_{seed}.json", int(seed), told)
+    found = agreement(list(reports.values()))
+    record.write(__file__, options.out / "copies_agreement.json", None, found)
+    print(json.dumps(found, indent=1))
+
+
+def register(name: str) -> bool:
+    file, (mean, std), output = NETWORKS[name]
+    path = record.SHARED / "models" / file
+    if path.is_file():
+        spec = InputSpec((224, 224), "crop", resize=256, mean=mean, std=std)
+        registry.save_card(onnx.describe(str(path), name=name, spec=spec, output=output))
+    return path.is_file()
+
+
+def known(entry: str, networks: list[str]) -> bool:
+    names = entry.partition("|")[0].split("+")
+    return all(name in networks or name not in NETWORKS for name in names)
+
+
+def run(options: argparse.Namespace, entries: list[str], seed: int, folder: Path) -> BenchReport:
+    with progress(unit="") as tell:
+        report = bench(
+            options.photos,
+            entries,
+            seed=seed,
+            originals=options.originals,
+            into=folder / "bench",
+            progress=tell,
+        )
+    print(report.to_markdown().split("\n## ")[0], flush=True)
+    return report
+
+
+def agreement(reports: list[BenchReport]) -> dict[str, Any]:
+    """Of the differences that a seed calls significant: how many the others call so too, merely share, or deny."""
+    claims = [{(pair.a, pair.b) for pair in report.pairs() if pair.significant} for report in reports]
+    orders = [{(pair.a, pair.b) for pair in report.pairs()} for report in reports]  # a is no worse than b
+    pairs = list(itertools.permutations(range(len(reports)), 2))
+    return {
+        "seeds": [report.seed for report in reports],
+        "claims": [len(each) for each in claims],
+        "claimed_by_both": sum(len(claims[i] & claims[j]) for i, j in pairs) // 2,
+        "in_another_order_elsewhere": sorted({(a, b) for i, j in pairs for a, b in claims[i] if (b, a) in orders[j]}),
+        "claimed_the_other_way": sorted({(a, b) for i, j in pairs for a, b in claims[i] if (b, a) in claims[j]}),
+    }
+
+
+if __name__ == "__main__":
+    main()
