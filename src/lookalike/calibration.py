@@ -97,11 +97,11 @@ def measures(standard: float | None, matches: Matches | None, a: Features, b: Fe
     if matches is None or not matches.count:
         return found
     count = matches.count
-    one, other = matches.pairs[matches.inliers].T
     found[1] = math.log1p(count)
     found[2] = count / len(matches.pairs)
     found[3] = math.log1p(100 * count / (min(len(a), len(b)) + FEW))
-    found[4] = math.sqrt(max(_covered(a.points[one], a.size), _covered(b.points[other], b.size)))
+    start, end = matches.start[matches.inliers], matches.end[matches.inliers]
+    found[4] = math.sqrt(max(_covered(start, a.size), _covered(end, b.size)))
     return found
 
 

@@ -31,7 +31,7 @@ def features(pixels: np.ndarray, method: str = "sift", limit: int = 500) -> Feat
 def likely(a: Features, b: Features, matches: Matches | None = None) -> float:
     if min(len(a), len(b)) < FEWEST:
         return chance(STANDARD, None, a, b)
-    return chance(STANDARD, matches or verify(a, b, mirror=True), a, b)
+    return chance(STANDARD, matches or verify(a, b, mirror=a.method == "sift"), a, b)
 
 
 def copies(photo_pixels: Photos, operator: str, grade: Grade) -> list[tuple[Features, Copy]]:

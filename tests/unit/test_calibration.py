@@ -10,8 +10,8 @@ import pytest
 
 from lookalike import images
 from lookalike.calibration import NAMES, UNVERIFIED, chance, measures
-from lookalike.keypoints.features import Features
-from lookalike.keypoints.geometry import Matches, verify
+from lookalike.keypoints.features import LIMIT, Features
+from lookalike.keypoints.geometry import Matches, flipped, verify
 from lookalike.keypoints.methods import extract
 
 Photos = dict[str, np.ndarray]
@@ -62,7 +62,7 @@ def test_more_that_agrees_is_never_less_likely(
 
 def test_a_higher_cosine_is_never_less_likely(pair: tuple[Features, Features, Matches]) -> None:
     a, b, matches = pair
-    nothing = Matches(matches.pairs, np.zeros(len(matches.pairs), dtype=bool))
+    nothing = replace(matches, inliers=np.zeros(len(matches.pairs), dtype=bool))
     for found in (matches, nothing, None):
         chances = [chance(standard, found, a, b) for standard in (-5.0, 0.0, 1.0, 2.0, 5.0, 12.0, 100.0)]
         assert all(more >= less for less, more in pairwise(chances))
@@ -83,6 +83,21 @@ def test_measures_are_in_their_ranges(pair: tuple[Features, Features, Matches]) 
     assert 0 < found["density"] < np.log(101)
     assert 0.5 < found["cover"] <= 1  # the half that both show fills one of them
     assert not measures(None, None, a, b).any()
+
+
+@pytest.mark.parametrize("method", ["sift", "orb", "akaze"])
+def test_mirrored_pictures_are_as_likely(photo_pixels: Photos, method: str) -> None:
+    """Whichever list of keypoints the pairs point into, what they cover is of the picture itself."""
+    picture = images.read(photo_pixels["cat"])
+    cat, other = extract(picture, method), features(np.ascontiguousarray(photo_pixels["cat"][:, 200::-1]), method)
+    matches = verify(cat, other, mirror=flipped(picture, cat, LIMIT))
+    assert matches.mirrored
+    assert matches.transform is not None
+    moved = np.hstack([matches.start, np.ones((len(matches.pairs), 1))]) @ matches.transform.T
+    off = np.linalg.norm(moved[:, :2] / moved[:, 2:] - matches.end, axis=1)[matches.inliers]
+    assert np.median(off) < 1
+    assert dict(zip(NAMES, measures(0.0, matches, cat, other), strict=True))["cover"] > 0.5
+    assert chance(0.0, matches, cat, other) > 0.7
 
 
 def test_pictures_without_keypoints(photo_pixels: Photos) -> None:

@@ -46,8 +46,7 @@ def lines(explanation: Explanation, width: int) -> Pixels:
     a, b, matches = explanation.a, explanation.b, explanation.matches
     start, end = np.zeros((0, 2), dtype=np.float32), np.zeros((0, 2), dtype=np.float32)
     if matches is not None:
-        pairs = matches.pairs[matches.inliers]
-        start, end = a.features.points[pairs[:, 0]], b.features.points[pairs[:, 1]]
+        start, end = matches.start[matches.inliers], matches.end[matches.inliers]
     return draw.draw_matches(a.picture, b.picture, start, end, width)
 
 

@@ -50,7 +50,9 @@ Transform = npt.NDArray[np.float64]
 class Matches:
     """What two pictures have in common, keypoint by keypoint.
 
-    pairs:     (m, 2) places in the two lists of keypoints
+    pairs:     (m, 2) places in the two lists of keypoints; where `mirrored`, in that of the mirrored first picture
+    start:     (m, 2) where the first of each pair is, in the pixels of the one picture, which is not mirrored
+    end:       (m, 2) where the second is, in the pixels of the other
     inliers:   (m,) whether the pair agrees with the transform
     transform: from the one picture to the other; None where nothing agrees
     kind:      of the transform
@@ -58,6 +60,8 @@ class Matches:
     """
 
     pairs: Pairs
+    start: Floats
+    end: Floats
     inliers: npt.NDArray[np.bool_]
     transform: Transform | None = None
     kind: Kind | None = None
@@ -84,7 +88,8 @@ def verify(a: Features, b: Features, *, ratio: float | None = None, mirror: Feat
         return found
     assert turned.transform is not None  # noqa: S101 - something agrees
     flip = np.array([[-1.0, 0, a.size[0]], [0, 1, 0], [0, 0, 1]])
-    return replace(turned, transform=turned.transform @ flip, mirrored=True)
+    start = np.asarray(turned.start * (-1, 1) + (a.size[0], 0), dtype=np.float32)
+    return replace(turned, start=start, transform=turned.transform @ flip, mirrored=True)
 
 
 def flipped(picture: Picture, features: Features, limit: int) -> Features:
@@ -96,10 +101,10 @@ def flipped(picture: Picture, features: Features, limit: int) -> Features:
 
 def fit(pairs: Pairs, a: Features, b: Features) -> Matches:
     """The transform that most of `pairs` agree on, of the strictest kind that will do."""
-    nothing = Matches(pairs, np.zeros(len(pairs), dtype=bool))
+    start, end = a.points[pairs[:, 0]], b.points[pairs[:, 1]]
+    nothing = Matches(pairs, start, end, np.zeros(len(pairs), dtype=bool))
     if len(pairs) < FEWEST:
         return nothing
-    start, end = a.points[pairs[:, 0]], b.points[pairs[:, 1]]
     near = NEAR * max(b.size)
     plausible = []
     for kind, transform in _tried(start, end, near):
@@ -114,7 +119,7 @@ def fit(pairs: Pairs, a: Features, b: Features) -> Matches:
     best = max(fits for *_, fits in plausible)
     for kind, transform, inliers, _, fits in plausible:
         if fits >= NEARLY_ALL * best:
-            return Matches(pairs, inliers, transform, kind)
+            return replace(nothing, inliers=inliers, transform=transform, kind=kind)
     return nothing
 
 
