@@ -126,3 +126,11 @@ def test_what_cannot_be_mirrored_is_told(indexed: Path, query: Path, lookalike_c
     options = ("--verify", "--mirror", "--collection", indexed, "--model", "color")
     assert "those of orb are matched as they are" in lookalike_cli("search", query, *options, "--method", "orb").err
     assert lookalike_cli("search", query, *options).err == ""
+
+
+def test_a_page_never_takes_a_picture_s_place(indexed: Path, lookalike_cli) -> None:  # type: ignore[no-untyped-def]
+    cat = indexed / "cat small.png"
+    before = cat.read_bytes()
+    result = lookalike_cli("search", "--html", cat, indexed / "coffee.jpg", "--collection", indexed)
+    assert (result.code, cat.read_bytes()) == (2, before)
+    assert "name a file that ends in .html" in result.err

@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from lookalike.errors import UsageError
+from lookalike.formats import is_image_name
 from lookalike.indexing import Progress
 from lookalike.types import Evidence, Hit, Hits, Score
 
@@ -47,7 +48,10 @@ def echo_paths(paths: Sequence[str], end: bytes) -> None:
 
 
 def spared(option: str, target: str | None, pictures: Sequence[str]) -> None:
-    """Raise UsageError where what is to be written would take the place of a picture that is to be read."""
+    """Raise UsageError where what is to be written would take the place of a picture: one that is to be read, or, where
+    a page is to be written, any."""
+    if target and option == "--html" and is_image_name(target):
+        raise UsageError(f"{option} {target}: that is a picture's name: name a file that ends in .html")
     for picture in pictures:
         with suppress(OSError):  # where one of them is not there, nothing is lost
             if target and os.path.samefile(target, picture):

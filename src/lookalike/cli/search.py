@@ -57,7 +57,12 @@ class _Command(click.Command):
 @click.option("--method", type=click.Choice(list(METHODS)), default="sift", help="Whose keypoints verify [sift].")
 @click.option("--mirror", is_flag=True, help="Look for the mirrored query, too.")
 @click.option("--crops", is_flag=True, help="Look for parts of the query, too: of screenshots, collages.")
-@click.option("--fuse", type=click.Choice(WAYS), default="scores", help="How NAME+NAME are made one [scores].")
+@click.option(
+    "--fuse",
+    type=click.Choice(WAYS),
+    default="scores",
+    help="How NAME+NAME are made one: by scores, or by ranks, where 1 is the first of all [scores].",
+)
 @click.option("-k", default=10, show_default=True, type=click.IntRange(min=1), help="Hits a query and model.")
 @click.option("--json", "form", flag_value="json", help="One JSON array of all results.")
 @click.option("--jsonl", "form", flag_value="jsonl", help="One JSON object a query and model.")
