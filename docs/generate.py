@@ -123,6 +123,107 @@ as many bytes at all; private memory is what can neither be shared nor dropped.
 {_table(search["runs"], SEARCH)}
 
 {_provenance(search)}
+{_copies()}{_verification()}"""
+
+
+def _results(name: str) -> dict[str, Any] | None:
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.1f}"
+
+
+def _copies() -> str:
+    agreement = _results("copies_agreement")
+    if agreement is None:
+        return ""
+    found = {seed: _results(f"copies_{seed}") or {} for seed in agreement["seeds"]}
+    first = found[agreement["seeds"][0]]
+    rows = [
+        {
+            "entry": f"`{row['model']}`".replace("|", "\\|"),
+            **{key: _percent(row[key]["value"]) for key in ("accuracy@1", "accuracy@3", "uap", "recall@p90")},
+            **{grade: _percent(each["value"]) for grade, each in row["by_grade"].items()},
+            **{key: row[key] or "" for key in ("images_per_second", "bytes_per_vector", "ms_per_query")},
+            "interval": f"{_percent(row['accuracy@1']['low'])} to {_percent(row['accuracy@1']['high'])}",
+            **{
+                f"seed {seed}": _percent(
+                    next(other["accuracy@1"]["value"] for other in told["rows"] if other["model"] == row["model"])
+                )
+                for seed, told in found.items()
+            },
+        }
+        for row in first["rows"]
+    ]
+    facts = first["facts"]
+    seconds = facts["seconds"]
+    own = sum(seconds[key] for key in ("duplicates", "copies")) / sum(seconds.values())
+    other = "; ".join(f"{a} and {b}" for a, b in agreement["in_another_order_elsewhere"]) or "none"
+    return f"""
+## Edited copies of photos
+
+`lookalike bench` on {facts["images"]:,} photos: {facts["near_duplicates"]} near-duplicates left out, a gallery of
+{facts["gallery"]:,}, {facts["queries"]:,} queries, {facts["negatives"]} of them without a match. Shares in percent.
+
+{_table(rows, {**COPIES, **{f"seed {seed}": f"accuracy@1, seed {seed}" for seed in found}})}
+
+Seed {agreement["seeds"][0]}: {first["recommendation"]}
+
+The seeds claim {" and ".join(map(str, agreement["claims"]))} differences, {agreement["claimed_by_both"]} of them both;
+{len(agreement["claimed_the_other_way"])} the other way round; in another order elsewhere: {other}. Finding
+near-duplicates and making copies took {own:.0%} of the time.
+
+{_provenance(first)}
+"""
+
+
+def _verification() -> str:
+    found, moved = _results("verification"), _results("verification_transforms")
+    if found is None:
+        return ""
+    shares = ("accuracy_at_1", "top_3", "micro_ap", "recall_at_p90", "hard", "without_cameras", "in_reach")
+    rows = [
+        {
+            **{key: row.get(key, "") for key in VERIFICATION},
+            **{key: _percent(row[key]) for key in shares},
+        }
+        for row in found["rows"]
+    ]
+    sizes = "; ".join(
+        f"{name}: {each['photos']:,} photos, {each['queries']} queries, {each['absent']} in vain"
+        for name, each in found["galleries"].items()
+    )
+    return f"""
+## Verified by keypoints
+
+Copies by one operator each. Gallery A has photos of all sets, B those that are not ImageNet's, on which the network was
+taught ({sizes}). At most {found["keypoints"]} keypoints a picture. Won and lost are queries whose original came first,
+or no longer did, by verification; "cameras" is the micro-AP without web cameras that show one place again and again.
+
+{_table(rows, VERIFICATION)}
+
+{_provenance(found)}
+{_transforms(moved) if moved else ""}"""
+
+
+def _transforms(found: dict[str, Any]) -> str:
+    rows = [
+        {
+            "method": each["method"],
+            **{grade: f"{of['median_pixels']} ({of['found']})" for grade, of in each["transforms"]["by_grade"].items()},
+            **each["unrelated"],
+        }
+        for each in found["methods"]
+    ]
+    grades = {grade: f"{grade}: pixels (found)" for grade in found["methods"][0]["transforms"]["by_grade"]}
+    return f"""
+How far the corners of a copy are from where the transform puts them, at the median, and what unrelated pictures get:
+
+{_table(rows, {"method": "", **grades, **UNRELATED})}
+
+{_provenance(found)}
 """
 
 
@@ -264,6 +365,45 @@ EMBEDDING = {
     "alike": "alike",
     "share_of_floor": "share of the floor",
 }
+COPIES = {
+    "entry": "entry",
+    "accuracy@1": "accuracy@1",
+    "interval": "95 %",
+    "accuracy@3": "top-3",
+    "uap": "µAP",
+    "recall@p90": "recall@P90",
+    "mild": "mild",
+    "medium": "medium",
+    "hard": "hard",
+    "images_per_second": "images/s",
+    "bytes_per_vector": "bytes",
+    "ms_per_query": "CPU-ms a query",
+}
+
+VERIFICATION = {
+    "gallery": "gallery",
+    "way": "way",
+    "queries": "queries",
+    "accuracy_at_1": "accuracy@1",
+    "top_3": "top-3",
+    "micro_ap": "µAP",
+    "recall_at_p90": "recall@P90",
+    "hard": "hard",
+    "without_cameras": "cameras",
+    "in_reach": "in reach",
+    "won": "won",
+    "lost": "lost",
+    "cpu_ms": "CPU-ms a query",
+}
+
+UNRELATED = {
+    "pairs": "unrelated pairs",
+    "with_keypoints_that_agree": "keypoints agree",
+    "over_half": "chance over 0.5",
+    "highest_chance": "highest chance",
+    "cpu_ms_a_pair": "CPU-ms a pair",
+}
+
 INDEXING = {
     "what": "model",
     "images_per_s": "images/s",
