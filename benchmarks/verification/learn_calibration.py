@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import material
 import numpy as np
 from scipy.optimize import minimize
@@ -30,13 +31,13 @@ from scipy.optimize import minimize
 import lookalike
 from lookalike import calibration, images
 from lookalike.keypoints.features import Features
-from lookalike.keypoints.geometry import FEWEST, verify
+from lookalike.keypoints.geometry import FEWEST, flipped, verify
 from lookalike.keypoints.methods import READ_SIDE, extract
 
 MODELS = ("sift", "vit-tiny", "vit-tiny+sift")
 METHODS = ("sift", "orb", "akaze", "surf", "xfeat", "alike", "lighterglue")
-SLOW = {"lighterglue": 3}
-"""Methods that are tried on fewer of the hits, every third of the queries."""
+SLOW = {"lighterglue": 6}
+"""Methods that are tried on every so-many-th query only."""
 
 NEGATIVES = 8
 """Of each ranking."""
@@ -65,22 +66,26 @@ class Pair:
 
 def main() -> None:
     options = arguments()
+    cv2.setNumThreads(1)  # its threads wait for each other by turning round and round
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.folder or Path(scratch)
         os.environ.setdefault("LOOKALIKE_MODELS", str(folder / "models"))
         pairs = found_pairs(folder, options.each, options.seed) + drawn_pairs(folder, options.seed)
         print(f"{len(pairs):,} pairs, {sum(pair.same for pair in pairs):,} of them copies", file=sys.stderr)
-        tables = {method: table(method, pairs) for method in options.methods.split(",")}
+        tables = {method: table(method, pairs, options.keypoints) for method in options.methods.split(",")}
     coefficients: dict[str, Any] = {}
     summary: dict[str, Any] = {}
     for method, rows in tables.items():
+        nothing = Rows(rows.x[rows.x[:, 1] == 0], rows.same[rows.x[:, 1] == 0], rows.weights[rows.x[:, 1] == 0])
         coefficients[method] = {"with": fit(rows), "without": fit(rows, known=False)}
-        summary[method] = judged(rows, coefficients[method]["with"])
-        print(method, json.dumps(coefficients[method]), json.dumps(summary[method]), file=sys.stderr)
-    any_rows = next(iter(tables.values()))
-    blind = Rows(any_rows.x * np.eye(1, len(calibration.NAMES))[0], any_rows.same, any_rows.weights)
-    coefficients["none"] = {"with": fit(blind), "without": fit(blind, known=False)}
-    coefficients["other"] = cautious([coefficients[method] for method in tables])
+        coefficients[f"{method} nothing"] = alone(nothing)
+        summary[method] = judged(rows, coefficients[method]["with"]) | {
+            "copies_of_which_nothing_agrees": int(nothing.same.sum())
+        }
+        print(method, coefficients[method], coefficients[f"{method} nothing"], summary[method], file=sys.stderr)
+    coefficients["unverified"] = alone(next(iter(tables.values())))
+    coefficients["other"] = middle([coefficients[method] for method in tables])
+    coefficients["other nothing"] = middle([coefficients[f"{method} nothing"] for method in tables])
     out = {
         "what": "coefficients of lookalike.calibration: the constant, then those of `names`",
         "made_by": "benchmarks/verification/learn_calibration.py",
@@ -97,6 +102,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--methods", default=",".join(METHODS), help="[%(default)s]")
     parser.add_argument("--each", type=int, default=6, help="copies by each operator in each grade [%(default)s]")
+    parser.add_argument("--keypoints", type=int, default=500, help="at most, of a picture [%(default)s]")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--folder", type=Path, help="where copies and vectors are kept [nowhere]")
     parser.add_argument("--out", type=Path, default=OUT)
@@ -151,21 +157,27 @@ class Rows:
     weights: np.ndarray
 
 
-def table(method: str, pairs: Sequence[Pair]) -> Rows:
+def table(method: str, pairs: Sequence[Pair], keypoints: int) -> Rows:
     """The measures of each pair that can be verified, once for each model that found it."""
     features: dict[str, Features] = {}
+    turned: dict[str, Features] = {}
 
     def of(path: str) -> Features:
         if path not in features:
-            features[path] = extract(images.read(path, side=READ_SIDE), method)
+            features[path] = extract(images.read(path, side=READ_SIDE), method, keypoints)
         return features[path]
+
+    def mirrored(path: str) -> Features:
+        if path not in turned:
+            turned[path] = flipped(images.read(path, side=READ_SIDE), of(path), keypoints)
+        return turned[path]
 
     rows, same, weights = [], [], []
     for pair in _some(method, pairs):
         a, b = of(pair.query), of(pair.hit)
         if min(len(a), len(b)) < FEWEST:
             continue
-        matches = verify(a, b, mirror=True)
+        matches = verify(a, b, mirror=mirrored(pair.query))
         for standard in pair.standards:
             rows.append(calibration.measures(standard, matches, a, b))
             same.append(pair.same)
@@ -212,9 +224,15 @@ def judged(rows: Rows, coefficients: Sequence[float]) -> dict[str, Any]:
     }
 
 
-def cautious(known: Sequence[dict[str, list[float]]]) -> dict[str, list[float]]:
-    """For methods that were not tried: of each coefficient the least."""
-    return {key: np.min([each[key] for each in known], axis=0).tolist() for key in ("with", "without")}
+def alone(rows: Rows) -> dict[str, list[float]]:
+    """What the standard says without anything else."""
+    only = Rows(rows.x * np.eye(1, len(calibration.NAMES))[0], rows.same, rows.weights)
+    return {"with": fit(only)[:2], "without": fit(only, known=False)[:1]}
+
+
+def middle(known: Sequence[dict[str, list[float]]]) -> dict[str, list[float]]:
+    """For methods that were not tried: of each coefficient the median."""
+    return {key: np.median([each[key] for each in known], axis=0).round(4).tolist() for key in ("with", "without")}
 
 
 if __name__ == "__main__":

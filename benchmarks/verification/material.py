@@ -38,6 +38,9 @@ SHARES = {"fit": 0.20, "absent": 0.05, "others": 0.03}
 The rest is the gallery, which is asked for and searched.
 """
 
+LATER = ("print",)
+"""Operators that came later: their copies are the last, and those of the others stay what they were."""
+
 LOCAL = {"xfeat": "xfeat.onnx", "lighterglue": "lighterglue_L3.onnx", "alike": "alike_n.onnx"}
 
 
@@ -198,7 +201,8 @@ def register() -> None:
 
 
 def _turns(each: int) -> Iterator[tuple[str, str]]:
-    for _ in range(each):
-        for operator in OPERATORS:
-            for grade in GRADES:
-                yield operator, grade
+    for operators in ([name for name in OPERATORS if name not in LATER], LATER):
+        for _ in range(each):
+            for operator in operators:
+                for grade in GRADES:
+                    yield operator, grade

@@ -47,8 +47,8 @@ def remembered(file: Path) -> Iterator[Callable[[], None]]:
             extracted[key] = extract(picture, method, limit)
         return extracted[key]
 
-    def matches(a: Features, b: Features, *, mirror: bool) -> Matches:
-        key = (_digest(a), _digest(b), mirror)
+    def matches(a: Features, b: Features, *, mirror: Features | bool) -> Matches:
+        key = (_digest(a), _digest(b), mirror is not False)
         if key not in verified:
             verified[key] = verify(a, b, mirror=mirror)
         return verified[key]

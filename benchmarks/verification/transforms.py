@@ -20,7 +20,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import cv2
 import material
@@ -31,9 +31,10 @@ import record
 from lookalike import images
 from lookalike.bench.copies import GRADES, OPERATORS
 from lookalike.calibration import chance
-from lookalike.keypoints.features import Features
-from lookalike.keypoints.geometry import FEWEST, Matches, verify
+from lookalike.keypoints.features import LIMIT, Features
+from lookalike.keypoints.geometry import FEWEST, Matches, flipped, verify
 from lookalike.keypoints.methods import READ_SIDE, extract
+from lookalike.types import Picture
 
 STANDARD = 6.0
 """Deviations above the usual: what copies have with their originals by the middle model."""
@@ -101,8 +102,10 @@ def transforms(method: str, copies: Sequence[Query]) -> dict[str, Any]:
 
 def error(method: str, copy: Query) -> float | None:
     """Pixels that the corners are off; None where nothing was found."""
-    original = extract(images.read(material.PHOTOS / copy.truth, side=READ_SIDE), method)
-    found = verify(original, extract(images.read(copy.path, side=READ_SIDE), method), mirror=True)
+    picture = images.read(material.PHOTOS / copy.truth, side=READ_SIDE)
+    original = extract(picture, method)
+    turned = flipped(picture, original, LIMIT)
+    found = verify(original, extract(images.read(copy.path, side=READ_SIDE), method), mirror=turned)
     if found.transform is None:
         return None
     width, height = original.size
@@ -124,7 +127,7 @@ def unrelated(method: str, photos: Sequence[material.Photo], count: int, seed: i
     """Pairs by chance, of two sets each: no photo of one set is near to one of another."""
     rng = np.random.default_rng(seed)
     some = [photos[i] for i in rng.permutation(len(photos))[:400]]
-    features = [extract(images.read(material.PHOTOS / photo.name, side=READ_SIDE), method) for photo in some]
+    features = [both(images.read(material.PHOTOS / photo.name, side=READ_SIDE), method) for photo in some]
     pairs: set[tuple[int, int]] = set()
     while len(pairs) < count:
         i, j = (int(n) for n in rng.integers(0, len(some), 2))
@@ -133,11 +136,20 @@ def unrelated(method: str, photos: Sequence[material.Photo], count: int, seed: i
     return judged((features[i], features[j]) for i, j in sorted(pairs))
 
 
-def judged(pairs: Iterator[tuple[Features, Features]]) -> dict[str, Any]:
+Both: TypeAlias = tuple[Features, Features]
+"""The features of a picture, and of the mirrored picture."""
+
+
+def both(picture: Picture, method: str) -> Both:
+    own = extract(picture, method)
+    return own, flipped(picture, own, LIMIT)
+
+
+def judged(pairs: Iterator[tuple[Both, Both]]) -> dict[str, Any]:
     chances, agreeing, spent = [], [], 0.0
-    for a, b in pairs:
+    for (a, turned), (b, _) in pairs:
         began = time.process_time()
-        matches = matched(a, b)
+        matches = matched(a, b, turned)
         spent += time.process_time() - began
         chances.append(chance(STANDARD, matches, a, b))
         agreeing.append(matches.count if matches else 0)
@@ -151,19 +163,19 @@ def judged(pairs: Iterator[tuple[Features, Features]]) -> dict[str, Any]:
     }
 
 
-def matched(a: Features, b: Features) -> Matches | None:
+def matched(a: Features, b: Features, turned: Features) -> Matches | None:
     """What a search does with a query and a hit."""
-    return verify(a, b, mirror=True) if min(len(a), len(b)) >= FEWEST else None
+    return verify(a, b, mirror=turned) if min(len(a), len(b)) >= FEWEST else None
 
 
 # --- Patterns ---
 
 
 def repeated(method: str, kinds: dict[str, list[str]]) -> dict[str, Any]:
-    flat = [extract(images.read(np.full((200, 300, 3), value, dtype=np.uint8)), method) for value in (0, 120, 255)]
+    flat = [both(images.read(np.full((200, 300, 3), value, dtype=np.uint8)), method) for value in (0, 120, 255)]
     found = {}
     for kind, paths in kinds.items():
-        features = [extract(images.read(path, side=READ_SIDE), method) for path in paths]
+        features = [both(images.read(path, side=READ_SIDE), method) for path in paths]
         pairs = [(a, b) for i, a in enumerate(features) for b in [*features[i + 1 :], *flat]]
         found[kind] = judged(iter(pairs))
     return found

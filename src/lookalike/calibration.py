@@ -2,8 +2,9 @@
 
 Raw numbers of keypoints that agree mean little by themselves: two views of one street by the same camera have hundreds,
 a hard crop of a photo ten. A logistic model weighs them by what else is known: how many could have agreed, and how much
-of the pictures they span. Its coefficients were fitted on edited copies of photos and on their
-nearest other photos, by benchmarks/verification/learn_calibration.py; each method of local features has its own.
+of the pictures they span. Its coefficients were fitted on edited copies of photos and on their nearest other photos, by
+benchmarks/verification/learn_calibration.py; each method of local features has its own. Where nothing agrees the
+cosine alone is weighed, with coefficients of its own: a few hard copies are among those, too.
 
 Of the kind of Platt, "Probabilistic Outputs for Support Vector Machines" (1999)
 """
@@ -34,7 +35,7 @@ FEW = 50
 """Keypoints: where a picture has hardly more, a large part of them may agree by chance."""
 
 UNVERIFIED = 0.5
-"""The chance is less where nothing could be verified: plain and flat pictures have vectors that are alike."""
+"""The chance is less where nothing agrees or could be verified: flat pictures and patterns have vectors that are alike."""
 
 NAMES = ("standard", "inliers", "share", "density", "cover")
 """What `measures` says, in its order."""
@@ -49,11 +50,12 @@ def chance(standard: float | None, matches: Matches | None, a: Features, b: Feat
     >>> chance(2.0, verify(cat, smaller_cat), cat, smaller_cat)  # doctest: +SKIP
     0.9999
     """
-    rows = _coefficients()["none" if matches is None else a.method]
-    row = rows["without" if standard is None else "with"]
-    logit = row[0] + float(np.dot(row[1:], measures(standard, matches, a, b)))
-    likely = 1 / (1 + math.exp(-min(max(logit, -MOST_CERTAIN), MOST_CERTAIN)))
-    return UNVERIFIED * likely if matches is None else likely
+    known = "without" if standard is None else "with"
+    found = measures(standard, matches, a, b)
+    if matches is None:
+        return UNVERIFIED * _likely(_coefficients()["unverified"][known], found)
+    least = UNVERIFIED * _likely(_coefficients()[f"{a.method} nothing"][known], found)
+    return max(least, _likely(_coefficients()[a.method][known], found)) if matches.count else least
 
 
 def unverifiable(a: Features, b: Features, whose: tuple[str, str]) -> str | None:
@@ -110,6 +112,12 @@ def _covered(points: Floats, size: tuple[int, int]) -> float:
     return min(1.0, float(cv2.contourArea(cv2.convexHull(points))) / (size[0] * size[1]))
 
 
+def _likely(row: Sequence[float], found: npt.NDArray[np.float64]) -> float:
+    """The chance by a constant and coefficients, of which the last may be left out."""
+    logit = row[0] + float(np.dot(row[1:], found[: len(row) - 1]))
+    return 1 / (1 + math.exp(-min(max(logit, -MOST_CERTAIN), MOST_CERTAIN)))
+
+
 @functools.cache
 def _coefficients() -> Mapping[str, Mapping[str, Sequence[float]]]:
     data = json.loads((files("lookalike") / "data" / "calibration.json").read_text(encoding="utf-8"))
@@ -117,5 +125,7 @@ def _coefficients() -> Mapping[str, Mapping[str, Sequence[float]]]:
 
 
 class _WithDefault(dict[str, Mapping[str, Sequence[float]]]):
-    def __missing__(self, method: str) -> Mapping[str, Sequence[float]]:
-        return self["other"]
+    """Of methods that were not tried, those in the middle of the others."""
+
+    def __missing__(self, key: str) -> Mapping[str, Sequence[float]]:
+        return self["other nothing" if key.endswith(" nothing") else "other"]

@@ -38,7 +38,7 @@ def test_copies_are_likely_and_others_are_not(photo_pixels: Photos, method: str,
     smaller = features(np.ascontiguousarray(photo_pixels["cat"][::2, ::2]), method)
     same, other = verify(cat, smaller), verify(cat, coffee)
     assert chance(standard, same, cat, smaller) > 0.7
-    assert chance(standard, other, cat, coffee) < 0.1
+    assert chance(standard, other, cat, coffee) < (0.05 if (standard or 0) < 5 else UNVERIFIED)
 
 
 @pytest.mark.parametrize("method", ["sift", "a method of which nothing is known"])
@@ -57,7 +57,7 @@ def test_more_that_agrees_is_never_less_likely(
         chances.append(chance(standard, replace(whole, inliers=inliers), a, b))
     assert all(0 <= value <= 1 for value in chances)
     assert all(more >= less for less, more in pairwise(chances))
-    assert chances[-1] > chances[0] + 0.5
+    assert chances[-1] > chances[0] + (0.5 if method == "sift" else 0.2)
 
 
 def test_a_higher_cosine_is_never_less_likely(pair: tuple[Features, Features, Matches]) -> None:
@@ -105,3 +105,11 @@ def test_pictures_without_keypoints(photo_pixels: Photos) -> None:
     assert chance(5.0, verify(flat, cat), flat, cat) < 0.1
     assert chance(5.0, verify(cat, flat), cat, flat) < 0.1
     assert chance(None, None, flat, flat) < 0.1
+
+
+def test_hard_copies_come_before_what_is_not_like_them(pair: tuple[Features, Features, Matches]) -> None:
+    """Where nothing agrees, the cosine decides, also against a picture that could not be verified."""
+    a, b, matches = pair
+    nothing = replace(matches, inliers=np.zeros(len(matches.pairs), dtype=bool))
+    assert chance(7.0, nothing, a, b) > chance(2.0, None, a, b)
+    assert chance(7.0, nothing, a, b) > 3 * chance(2.0, nothing, a, b)
