@@ -35,7 +35,7 @@ FEW = 50
 """Keypoints: where a picture has hardly more, a large part of them may agree by chance."""
 
 UNVERIFIED = 0.5
-"""The chance is less where nothing agrees or could be verified: flat pictures and patterns have vectors that are alike."""
+"""The chance is less where nothing agrees or could be verified: flat pictures, too, have vectors that are alike."""
 
 NAMES = ("standard", "inliers", "share", "density", "cover")
 """What `measures` says, in its order."""
