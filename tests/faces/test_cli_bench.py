@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -97,7 +98,7 @@ def test_near_duplicates_only(photo_pixels: Photos, tmp_path: Path, cli: Cli) ->
     for i in range(32):
         image = Image.fromarray(photo_pixels["cat"][i // 4 :, i % 4 :])
         dataset_folders.save(image, tmp_path / "burst" / f"{i}.jpg", 60 + i)
-    told(cli("bench", tmp_path / "burst", "--model", "phash"), "1 different images")
+    told(cli("bench", tmp_path / "burst", "--model", "phash"), "1 different images (left out: 31 near-duplicates)")
 
 
 @pytest.mark.parametrize(
@@ -107,6 +108,7 @@ def test_near_duplicates_only(photo_pixels: Photos, tmp_path: Path, cli: Cli) ->
         (["--model", "color|polish"], "'polish' is no step"),
         (["--model", "color|verify:5:none"], "no local features are called 'none'"),
         (["--out", "report.pdf"], "--out report.pdf: name a file that ends in"),
+        (["--out", "absent/report.md"], "absent/report.md: cannot be written: no such folder"),
         (["--distractors", "3"], "--distractors goes with --dataset"),
         (["--dataset", "coco", "--root", "."], "not both"),
     ],
@@ -120,6 +122,16 @@ def test_neither_a_folder_nor_a_data_set(tmp_path: Path, cli: Cli) -> None:
     told(cli("bench", tmp_path / "nowhere"), "no such folder")
     told(cli("bench", "--dataset", "coco"), "--root")
     told(cli("bench", "--dataset", "copydays", "--root", tmp_path), "no folder of originals")
+
+
+def test_unreadable_images_of_a_folder_are_counted(album: Path, tmp_path: Path, cli: Cli) -> None:
+    folder = tmp_path / "photos"
+    shutil.copytree(album, folder, ignore=shutil.ignore_patterns(".*"))
+    (folder / "damaged.jpg").write_bytes(b"no picture")
+    for _ in range(2):
+        result = cli("bench", folder, "--model", "color", "--originals", "5", "--json")
+        assert result.json["facts"]["unreadable"] == 1
+        assert "left out, unreadable: 1" in result.err
 
 
 WAITING = """
@@ -178,6 +190,15 @@ def test_ctrl_c_and_on_again(album: Path, photo_pixels: Photos, tmp_path: Path, 
 @pytest.fixture(scope="module")
 def disc21(photo_pixels: Photos, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return dataset_folders.disc21(tmp_path_factory.mktemp("disc21"), photo_pixels)
+
+
+def test_what_cannot_verify_is_told_before_all_the_work(
+    disc21: Path, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOOKALIKE_MODELS", str(tmp_path / "models"))
+    where = ("bench", "--dataset", "disc21", "--root", disc21, "--into", tmp_path / "b")
+    told(cli(*where, "--model", "phash|verify:5:xfeat"), "lookalike models add FILE.onnx --like xfeat")
+    assert not (tmp_path / "b").exists()
 
 
 def test_disc21_its_predictions_and_descriptors(disc21: Path, tmp_path: Path, cli: Cli) -> None:

@@ -31,6 +31,16 @@ def test_a_picture_and_always_the_same(photo_pixels: Photos, operator: str, grad
     assert copy.pixels.shape != pixels.shape or not np.array_equal(copy.pixels, pixels)
 
 
+@pytest.mark.parametrize("size", [(1, 1), (3, 200), (200, 3), (7, 9)])
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_of_the_smallest_pictures_too(operator: str, size: tuple[int, int]) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (*size, 3), dtype=np.uint8)
+    for grade in GRADES:
+        copy = make(pixels, operator, grade, seed=1, others=[pixels])
+        assert min(copy.pixels.shape[:2]) >= 1
+        assert np.isfinite(copy.transform).all()
+
+
 @pytest.mark.parametrize("operator", OPERATORS)
 def test_another_seed_or_picture_is_edited_otherwise(photo_pixels: Photos, operator: str) -> None:
     cat = photo_pixels["cat"]

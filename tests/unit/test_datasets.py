@@ -208,6 +208,13 @@ def test_predictions_that_are_wrong(disc21: Path, tmp_path: Path, line: str, why
     assert why in str(raised.value)
 
 
+@pytest.mark.parametrize("text", ["", "\n\n", "query_id,reference_id,score\n"])
+def test_no_predictions_are_no_score(disc21: Path, tmp_path: Path, text: str) -> None:
+    (tmp_path / "p.csv").write_text(text)
+    with pytest.raises(UsageError, match=r"p\.csv: no predictions in it"):
+        read_predictions(tmp_path / "p.csv", read("disc21", disc21))
+
+
 def test_predictions_over_the_cap(disc21: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from lookalike.bench.datasets import predictions
 

@@ -30,8 +30,9 @@ from lookalike.bench.pictures import SIDE
 from lookalike.bench.results import EntryResult
 from lookalike.bench.run import Interrupted, machine, versions
 from lookalike.collection import Collection
-from lookalike.errors import UnreadableImage, UsageError
+from lookalike.errors import ModelUnavailable, UnreadableImage, UsageError
 from lookalike.indexing import Progress
+from lookalike.keypoints.methods import remedy
 from lookalike.models import registry
 from lookalike.models.tuning import usable_cores
 from lookalike.store import PRIVATE, small_jpeg
@@ -97,7 +98,9 @@ class DatasetRun:
     ) -> None:
         self.dataset, self.root, self.seed, self.gallery = dataset, Path(root), seed, gallery
         self.entries = [Entry.parse(text) for text in dict.fromkeys(models)]
-        for entry in self.entries:
+        for entry in self.entries:  # before hours of work
+            if entry.verify and (how := remedy(entry.method)):
+                raise ModelUnavailable(f"--model {entry.name!r}: {entry.method!r} cannot run here yet: run '{how}'")
             if entry.whiten and not dataset.training:
                 raise UsageError(
                     f"--model {entry.name!r}: {dataset.name} has no training images here that whitening could be"

@@ -253,7 +253,8 @@ def collage(pixels: Pixels, how: Strength) -> Edit:
 def paste(pixels: Pixels, how: Strength) -> Edit:
     """Small, on another photo."""
     height, width = pixels.shape[:2]
-    canvas = how.other(height, width).copy()
+    canvas = how.other(max(8, height), max(8, width)).copy()  # what is scaled has no side below 8
+    height, width = canvas.shape[:2]
     side = np.sqrt(min(0.9, how.of(0.6, 0.35, 0.15)))
     small, scale = _scaled(pixels, side, side)
     high, wide = small.shape[:2]

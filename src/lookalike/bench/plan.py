@@ -32,17 +32,19 @@ class Plan:
     queries: list[Query]
 
 
-def plan(names: Sequence[str], seed: int, originals: int) -> Plan:
+def plan(names: Sequence[str], seed: int, originals: int, *, besides: str = "") -> Plan:
     """Deal out the images, and draw up three queries for each of `originals` of the gallery: one in every grade.
 
     Every operator comes up equally often in every grade. Few pictures are edited in one way only: in the medium grade
     another operator joins in mildly, in the hard grade one in each of the lesser grades. Negatives, a quarter as many
-    as originals, are asked for once. Raises UsageError for fewer than FEWEST_IMAGES.
+    as originals, are asked for once. Raises UsageError for fewer than FEWEST_IMAGES; `besides` tells what
+    else was there.
     """
     if len(names) < FEWEST_IMAGES:
         raise UsageError(
-            f"{len(names)} different images: a benchmark needs {FEWEST_IMAGES} at the very least, to be split into a"
-            " gallery, queries without a match, and others; some hundreds tell models apart: name a larger folder"
+            f"{len(names)} different images{besides}: a benchmark needs {FEWEST_IMAGES} at the very least, to be split"
+            " into a gallery, queries without a match, and others; some hundreds tell models apart: name a larger"
+            " folder"
         )
     rng = np.random.default_rng([seed, 1])
     shuffled = [str(name) for name in rng.permutation(sorted(names))]

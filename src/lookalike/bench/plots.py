@@ -55,9 +55,10 @@ def scatter(rows: Sequence[Row], pareto: Sequence[Row]) -> Markup:
     parts = [_share_line(tenth, y(tenth / 10)) for tenth in _tenths(low, high)]
     parts += [_speed_line(tick, x(tick)) for tick in ticks]
     parts += _steps([(x(row.entry.images_per_second), y(row.accuracy_at_1.value)) for row in pareto])
-    # The best last: where points lie on each other, it is on top.
-    for number, row in reversed(timed):
-        parts.append(_point(number, row, x(row.entry.images_per_second), [y(v) for v in _values(row.accuracy_at_1)]))
+    # Intervals behind all points. The best last: where points lie on each other, it is on top.
+    places = [(i, row, x(row.entry.images_per_second), [y(v) for v in _values(row.accuracy_at_1)]) for i, row in timed]
+    parts += [_spread(number, at, ys) for number, _, at, ys in reversed(places)]
+    parts += [_point(number, row, at, ys[1]) for number, row, at, ys in reversed(places)]
     return Markup('<svg class="scatter" height="{}" role="img" aria-label="{}">{}</svg>').format(
         HEIGHT, "Accuracy@1 against images per second: the figures are in the table above", Markup("").join(parts)
     )
@@ -126,9 +127,15 @@ def _line(x1: float, x2: float, y1: float, y2: float) -> Markup:
     return Markup('<line class="pareto" x1="{:.2f}%" x2="{:.2f}%" y1="{:.1f}" y2="{:.1f}"/>').format(x1, x2, y1, y2)
 
 
-def _point(number: int, row: Row, x: float, ys: Sequence[float]) -> Markup:
-    low, value, high = ys
+def _spread(number: int, x: float, ys: Sequence[float]) -> Markup:
+    low, _, high = ys
+    return Markup('<g class="{}"><line class="spread" x1="{:.2f}%" x2="{:.2f}%" y1="{:.1f}" y2="{:.1f}"/></g>').format(
+        colour(number), x, x, low, high
+    )
+
+
+def _point(number: int, row: Row, x: float, y: float) -> Markup:
     return Markup(
-        '<g class="{}"><title>{}</title><line class="spread" x1="{:.2f}%" x2="{:.2f}%" y1="{:.1f}" y2="{:.1f}"/>'
-        '<circle cx="{:.2f}%" cy="{:.1f}" r="10"/><text class="middle on" x="{:.2f}%" y="{:.1f}">{}</text></g>'
-    ).format(colour(number), showable(row.model), x, x, low, high, x, value, x, value + 4, number)
+        '<g class="{}"><title>{}</title><circle cx="{:.2f}%" cy="{:.1f}" r="10"/>'
+        '<text class="middle on" x="{:.2f}%" y="{:.1f}">{}</text></g>'
+    ).format(colour(number), showable(row.model), x, y, x, y + 4, number)

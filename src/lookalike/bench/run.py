@@ -129,7 +129,9 @@ class _Run:
             sources = self.sources(photos, {ref.id for ref in pictures.values()})
         with self.clock("duplicates"):
             kept = self.collapsed(photos, pictures)
-        dealt = plan(kept, self.seed, self.originals)
+        left_out = {"near-duplicates": len(pictures) - len(kept), "unreadable": facts["unreadable"]}
+        besides = ", ".join(f"{count:,} {what}" for what, count in left_out.items() if count)
+        dealt = plan(kept, self.seed, self.originals, besides=f" (left out: {besides})" if besides else "")
         with self.clock("copies"):
             asked = self.copied(dealt, pictures)
         with self.clock("embedding"):

@@ -83,6 +83,9 @@ def command(
     for out in outs:
         if Path(out).suffix.lower() not in ENDINGS:
             raise UsageError(f"--out {out}: name a file that ends in {', '.join(ENDINGS)}")
+    for path in (*outs, predictions, descriptors):  # before hours of work
+        if path is not None and not Path(path).absolute().parent.is_dir():
+            raise UsageError(f"{path}: cannot be written: no such folder: name a file in one that exists")
     special = {
         "--root": root,
         "--distractors": distractors,
@@ -120,6 +123,8 @@ def command(
     except KeyboardInterrupt:
         note("interrupted: what was done is kept, run it again to go on")
         ctx.exit(INTERRUPTED)
+    if isinstance(report, BenchReport) and (unreadable := report.facts["unreadable"]):
+        note(f"{place}: left out, unreadable: {unreadable:,}")
     if isinstance(report, DatasetReport):
         for warning in report.warnings:
             note(f"{dataset}: {warning}")

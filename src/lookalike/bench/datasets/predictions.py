@@ -69,7 +69,7 @@ def read_predictions(path: Path, dataset: Dataset) -> dict[str, Ranking]:
     """Rankings by query, the best first, as `published.measures` takes them.
 
     Raises UsageError, with the line, for ids that the data set does not have, pairs named twice, scores that are no
-    finite numbers, and more than CAP pairs: nothing of such a file can be trusted.
+    finite numbers, no pairs, and more than CAP: nothing of such a file can be trusted.
     """
     queries = {query.id for query in dataset.queries}
     found: dict[str, dict[str, float]] = {}
@@ -90,6 +90,8 @@ def read_predictions(path: Path, dataset: Dataset) -> dict[str, Ranking]:
         if reference in ranking:
             raise _wrong(path, line, f"{showable(query)},{showable(reference)} was predicted before: keep one of them")
         ranking[reference] = score
+    if not found:
+        raise UsageError(f"{showable(str(path))}: no predictions in it: expected lines of {','.join(_SCORED)}")
     return {query: sorted(ranking.items(), key=lambda pair: -pair[1]) for query, ranking in found.items()}
 
 
