@@ -45,6 +45,9 @@ NEGATIVES = 8
 PRIOR = 8.0
 """Negatives for every positive: as many as to make a list of hits."""
 
+ENOUGH = 10
+"""Copies in which nothing agrees: where there are fewer, nothing can be learnt of such, and they are as of others."""
+
 PULL = 0.005
 """How much the sum of squares of the coefficients weighs beside the mean loss."""
 
@@ -78,14 +81,16 @@ def main() -> None:
     for method, rows in tables.items():
         nothing = Rows(rows.x[rows.x[:, 1] == 0], rows.same[rows.x[:, 1] == 0], rows.weights[rows.x[:, 1] == 0])
         coefficients[method] = {"with": fit(rows), "without": fit(rows, known=False)}
-        coefficients[f"{method} nothing"] = alone(nothing)
+        coefficients[f"{method} nothing"] = alone(nothing) if nothing.same.sum() >= ENOUGH else {}
         summary[method] = judged(rows, coefficients[method]["with"]) | {
             "copies_of_which_nothing_agrees": int(nothing.same.sum())
         }
         print(method, coefficients[method], coefficients[f"{method} nothing"], summary[method], file=sys.stderr)
     coefficients["unverified"] = alone(next(iter(tables.values())))
     coefficients["other"] = middle([coefficients[method] for method in tables])
-    coefficients["other nothing"] = middle([coefficients[f"{method} nothing"] for method in tables])
+    of_nothing = {f"{method} nothing": coefficients[f"{method} nothing"] for method in tables}
+    coefficients["other nothing"] = middle([each for each in of_nothing.values() if each])
+    coefficients |= {name: each or coefficients["other nothing"] for name, each in of_nothing.items()}
     out = {
         "what": "coefficients of lookalike.calibration: the constant, then those of `names`",
         "made_by": "benchmarks/verification/learn_calibration.py",
