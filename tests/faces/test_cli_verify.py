@@ -122,10 +122,11 @@ def test_a_method_alone_is_refused(indexed: Path, query: Path, lookalike_cli) ->
     assert (result.code, "--method needs --verify" in result.err) == (2, True)
 
 
-def test_what_cannot_be_mirrored_is_told(indexed: Path, query: Path, lookalike_cli) -> None:  # type: ignore[no-untyped-def]
-    options = ("--verify", "--mirror", "--collection", indexed, "--model", "color")
-    assert "those of orb are matched as they are" in lookalike_cli("search", query, *options, "--method", "orb").err
-    assert lookalike_cli("search", query, *options).err == ""
+@pytest.mark.parametrize("method", ["sift", "orb"])
+def test_every_method_is_mirrored(indexed: Path, query: Path, lookalike_cli, method: str) -> None:  # type: ignore[no-untyped-def]
+    options = ("--verify", "--mirror", "--collection", indexed, "--model", "color", "--method", method, "--json")
+    evidence = lookalike_cli("search", query, *options).json[0]["hits"][0]["evidence"]
+    assert (evidence["method"], evidence["mirrored"]) == (method, True)
 
 
 def test_a_page_never_takes_a_picture_s_place(indexed: Path, lookalike_cli) -> None:  # type: ignore[no-untyped-def]
