@@ -14,13 +14,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from lookalike.collection import IMPORTED, Collection
+from lookalike.collection import Collection
 from lookalike.embedding import embed_files, embed_picture
 from lookalike.errors import UnreadableImage, UsageError
 from lookalike.indexing import Progress
 from lookalike.metrics import normalised
 from lookalike.models import registry
 from lookalike.models.weights import sha256
+from lookalike.searching import IMPORTED
 from lookalike.store import Writer
 from lookalike.types import ImageFile, ImageRef, InputSpec, ModelCard, Vectors
 from lookalike.writing import write_whole

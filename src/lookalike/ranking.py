@@ -12,7 +12,7 @@ import numpy.typing as npt
 from lookalike.fusion import Fuse, fused
 from lookalike.index.exact import ExactIndex
 from lookalike.store import ModelEntry, Reader
-from lookalike.types import Hit, ImageRef, Usual, Vectors
+from lookalike.types import EVERYTHING, Hit, ImageRef, Only, Usual, Vectors
 
 SAMPLE = 500
 """Pictures of the collection that tell what cosine is usual for a query."""
@@ -52,11 +52,17 @@ class Ranker:
         self._models: dict[str, _Held] = {}
 
     def rank(
-        self, parts: Sequence[Part], k: int, hidden: Sequence[str] = (), fuse: Fuse = "scores"
+        self,
+        parts: Sequence[Part],
+        k: int,
+        hidden: Sequence[str] = (),
+        fuse: Fuse = "scores",
+        only: Only = EVERYTHING,
     ) -> tuple[tuple[Hit, ...], Usual | None]:
         """The k images nearest to a query by one model, or by several together, and what is usual for the query.
 
-        Of a query's several vectors the nearest counts. Files at the paths of `hidden` are left out.
+        Of a query's several vectors the nearest counts. Files at the paths of `hidden` are left out, and so is
+        whatever does not meet `only`; what is usual is told by all pictures.
         """
         # A link is the picture that it leads to, and a picture of its own: neither is its own result.
         left_out = {os.path.join(os.path.realpath(os.path.dirname(p)), os.path.basename(p)) for p in hidden}
@@ -67,14 +73,14 @@ class Ranker:
         samples = np.stack([_cosines(vectors, own.sample) for own, (_, vectors) in zip(held, parts, strict=True)])
         usual = [usual_of(row) for row in samples]
         if len(parts) == 1:
-            rows, cosines = _nearest(held[0], parts[0][1], wanted)
-            images = self._store.images(held[0].entry, rows)
+            rows, cosines = _nearest(held[0], parts[0][1], wanted, self._allowed(held[0], only))
+            images = self._store.images(held[0].entry, rows, only)
             groups = [images.get(row, []) for row in rows]
             return _hits(groups, cosines, left_out, k), usual[0]
         pictures: dict[str, list[ImageRef]] = {}
         for own, (_, vectors) in zip(held, parts, strict=True):
-            rows, _ = _nearest(own, vectors, max(FUSED, 2 * wanted))
-            for group in self._store.images(own.entry, rows).values():
+            rows, _ = _nearest(own, vectors, max(FUSED, 2 * wanted), self._allowed(own, only))
+            for group in self._store.images(own.entry, rows, only).values():
                 pictures.setdefault(group[0].id, group)
         table = np.stack(
             [self._of(own, vectors, pictures) for own, (_, vectors) in zip(held, parts, strict=True)]
@@ -88,6 +94,14 @@ class Ranker:
     def usual(self, entry: ModelEntry, vectors: Vectors) -> Usual:
         """What cosine is usual between a query's vectors and any picture of the collection."""
         return usual_of(_cosines(vectors, self._held(entry, self._store.some(SAMPLE)).sample))
+
+    def _allowed(self, held: _Held, only: Only) -> npt.NDArray[np.bool_] | None:
+        """Of each row, whether it counts; None where all do."""
+        if only == EVERYTHING:
+            return held.allowed
+        meeting = np.zeros(held.entry.rows, dtype=np.bool_)
+        meeting[self._store.rows_meeting(held.entry, only)] = True
+        return meeting if held.allowed is None else meeting & held.allowed
 
     def _of(self, held: _Held, vectors: Vectors, hashes: Iterable[str]) -> npt.NDArray[np.float32]:
         """The query's cosine with each of these pictures."""
@@ -116,9 +130,11 @@ class Ranker:
         return held
 
 
-def _nearest(held: _Held, vectors: Vectors, count: int) -> tuple[list[int], list[float]]:
-    """The best rows, each once, and their cosines, falling."""
-    cosines, rows = held.index.search(vectors, count, allowed=held.allowed)
+def _nearest(
+    held: _Held, vectors: Vectors, count: int, allowed: npt.NDArray[np.bool_] | None
+) -> tuple[list[int], list[float]]:
+    """The best rows of those that are allowed, each once, and their cosines, falling."""
+    cosines, rows = held.index.search(vectors, count, allowed=allowed)
     if len(rows) == 1:
         kept = rows[0] >= 0
         return rows[0][kept].tolist(), cosines[0][kept].tolist()

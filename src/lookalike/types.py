@@ -259,6 +259,26 @@ class ImageRef:
 
 
 @dataclass(frozen=True, slots=True)
+class Only:
+    """Which images of a collection count: those that meet all that is asked; None asks nothing.
+
+    folder:       absolute: the image lies below it
+    since, until: ISO dates, or dates with a time, both included: when it was taken or, where EXIF does not say, when
+                  the file was last changed (UTC)
+    least, most:  pixels of its longer side
+    """
+
+    folder: str | None = None
+    since: str | None = None
+    until: str | None = None
+    least: int | None = None
+    most: int | None = None
+
+
+EVERYTHING = Only()
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """What local features say of a query and a hit.
 

@@ -18,7 +18,7 @@ from lookalike.store import vectors as vector_file
 from lookalike.store.features import FEATURES, MOST_KEYPOINTS, FeatureStore, Wanted
 from lookalike.store.thumbnails import THUMBNAILS, Thumbnails
 from lookalike.store.trouble import connect_read_only, told_plainly
-from lookalike.types import ImageFile, ImageRef
+from lookalike.types import EVERYTHING, ImageFile, ImageRef, Only
 
 FORMAT = 1
 CATALOGUE = "catalogue.sqlite"
@@ -267,16 +267,47 @@ class Reader:
             rows = self._db.execute("SELECT sha256 FROM contents ORDER BY sha256 LIMIT ?", (count,))
             return [sha256 for (sha256,) in rows]
 
-    def images(self, model: ModelEntry, rows: Iterable[int] | None = None) -> dict[int, list[ImageRef]]:
-        """The files that show the picture of each row, sorted by path (None: of all rows, in row order)."""
+    def rows_meeting(self, model: ModelEntry, only: Only) -> list[int]:
+        """The rows whose picture is shown by a file that meets `only`."""
+        condition, values = self._meeting(only)
+        query = (
+            "SELECT DISTINCT v.row FROM vectors v JOIN contents c ON c.id = v.content_id"
+            f" JOIN files f ON f.content_id = c.id WHERE v.model_id = ?{condition}"
+        )
+        with self._lock, told_plainly(str(self.directory)):
+            return [row for (row,) in self._db.execute(query, (model.id, *values))]
+
+    def _meeting(self, only: Only) -> tuple[str, tuple[bytes | str | int, ...]]:
+        """The conditions on a file `f` and its content `c` that `only` asks, each behind an AND, with their values."""
+        asked: list[tuple[str, tuple[bytes | str | int, ...]]] = []
+        if only.folder is not None:
+            below, keys = self._below(only.folder)
+            asked.append((below.replace("path", "f.path") if keys else "substr(f.path, 1, 1) <> x'2f'", keys))
+        when = "substr(coalesce(c.taken, strftime('%Y-%m-%dT%H:%M:%S', f.mtime_ns / 1000000000, 'unixepoch')), 1, ?)"
+        asked += [(f"{when} >= ?", (len(only.since), only.since))] if only.since else []
+        asked += [(f"{when} <= ?", (len(only.until), only.until))] if only.until else []
+        asked += [("max(c.width, c.height) >= ?", (only.least,))] if only.least is not None else []
+        asked += [("max(c.width, c.height) <= ?", (only.most,))] if only.most is not None else []
+        conditions = "".join(f" AND ({condition})" for condition, _ in asked)
+        return conditions, tuple(value for _, values in asked for value in values)
+
+    def images(
+        self, model: ModelEntry, rows: Iterable[int] | None = None, only: Only = EVERYTHING
+    ) -> dict[int, list[ImageRef]]:
+        """The files that show the picture of each row, sorted by path (None: of all rows, in row order).
+
+        With `only`, those of them that meet it.
+        """
+        condition, values = self._meeting(only)
         chosen = "" if rows is None else " AND v.row IN (SELECT value FROM json_each(?))"
-        arguments = (model.id,) if rows is None else (model.id, json.dumps([int(row) for row in rows]))
+        named = () if rows is None else (json.dumps([int(row) for row in rows]),)
+        arguments = (model.id, *named, *values)
         found: dict[int, list[ImageRef]] = {}
         with self._lock, told_plainly(str(self.directory)):
             query = (
                 "SELECT v.row, c.sha256, f.path, c.width, c.height, c.taken FROM vectors v"
                 " JOIN contents c ON c.id = v.content_id JOIN files f ON f.content_id = c.id"
-                f" WHERE v.model_id = ?{chosen} ORDER BY v.row, f.path"
+                f" WHERE v.model_id = ?{chosen}{condition} ORDER BY v.row, f.path"
             )
             for row, sha256, key, width, height, taken in self._db.execute(query, arguments):
                 found.setdefault(row, []).append(ImageRef(sha256, self._path(key), width, height, taken))
