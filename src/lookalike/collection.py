@@ -72,6 +72,14 @@ class Collection:
         """What the collection holds, as plain data: folders, counts, models, features, bytes, unreadable files."""
         return summary(self._store)
 
+    def listing(self, start: int = 0, count: int = 100, only: Only = EVERYTHING) -> tuple[int, list[ImageRef]]:
+        """How many of its images meet `only`, and `count` of them by path, from number `start` on."""
+        return self._store.files(start, count, only)
+
+    def showing(self, image_id: str) -> list[ImageRef]:
+        """Its files whose bytes have this SHA-256, by path."""
+        return self._store.showing(image_id)
+
     def thumbnail(self, image_id: str) -> bytes | None:
         """The small JPEG (about 320 pixels) that was made of the image when it was embedded, if it was and is kept."""
         return self._store.thumbnail(image_id)

@@ -94,3 +94,16 @@ def test_a_query_that_goes_away_is_told_and_the_others_answered(collection: look
     second = next(answers)
     assert first.columns and not first.reason
     assert second.reason == "no such file" and not second.columns
+
+
+def test_images_are_listed_by_path_and_found_by_their_id(collection: lookalike.Collection) -> None:
+    total, everything = collection.listing(count=1000)
+    assert total == len(everything) == collection.info()["images"]
+    assert [image.path for image in everything] == sorted(image.path for image in everything)
+    assert collection.listing(2, 3) == (total, everything[2:5])
+    inside = Only(folder=str(collection.directory.parent / "trip"))
+    count, (copy,) = collection.listing(only=inside)
+    assert count == 1
+    assert [os.path.basename(image.path) for image in collection.showing(copy.id)].count("again.jpg") == 1
+    assert len(collection.showing(copy.id)) == 2
+    assert collection.showing("0" * 64) == []

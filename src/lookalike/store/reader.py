@@ -313,6 +313,26 @@ class Reader:
                 found.setdefault(row, []).append(ImageRef(sha256, self._path(key), width, height, taken))
         return found
 
+    def files(self, start: int, count: int, only: Only = EVERYTHING) -> tuple[int, list[ImageRef]]:
+        """How many files there are that meet `only`, and `count` of them, sorted by path, from number `start` on."""
+        condition, values = self._meeting(only)
+        chosen = f"FROM files f JOIN contents c ON c.id = f.content_id WHERE 1{condition}"
+        page = f"SELECT c.sha256, f.path, c.width, c.height, c.taken {chosen} ORDER BY f.path LIMIT ? OFFSET ?"
+        with self.snapshot():
+            total = int(self._db.execute(f"SELECT count(*) {chosen}", values).fetchone()[0])
+            rows = self._db.execute(page, (*values, count, start))
+            return total, [ImageRef(sha, self._path(key), w, h, taken) for sha, key, w, h, taken in rows]
+
+    def showing(self, sha256: str) -> list[ImageRef]:
+        """The files with these bytes, sorted by path."""
+        query = (
+            "SELECT f.path, c.width, c.height, c.taken FROM contents c JOIN files f ON f.content_id = c.id"
+            " WHERE c.sha256 = ? ORDER BY f.path"
+        )
+        with self._lock, told_plainly(str(self.directory)):
+            rows = self._db.execute(query, (sha256,))
+            return [ImageRef(sha256, self._path(key), w, h, taken) for key, w, h, taken in rows]
+
     def thumbnail(self, sha256: str) -> bytes | None:
         """The picture as a small JPEG, where one was made."""
         return self._thumbnails.get(sha256)

@@ -1,0 +1,1 @@
+"""The web app and the REST service: one process, one door (`app.create_app`)."""

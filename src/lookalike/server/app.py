@@ -1,0 +1,28 @@
+"""The app: security around, routes within."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+
+from lookalike import __version__
+from lookalike.server import problems
+from lookalike.server.routes import pages
+from lookalike.server.service import start
+from lookalike.server.settings import Settings
+
+STATIC = Path(str(files("lookalike") / "server" / "web" / "static"))
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The web app and the REST service over some collections. Raises UsageError for one that is no folder."""
+    app = FastAPI(title="Lookalike", version=__version__, docs_url=None, redoc_url=None)
+    app.state.service = start(settings)
+    problems.install(app)
+    for routes in (pages,):
+        app.include_router(routes.router)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    return app

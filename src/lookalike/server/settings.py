@@ -1,0 +1,38 @@
+"""What a service may do, decided once, when it starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What `lookalike serve` was told, and the limits that protect it.
+
+    collections: directories or folders of collections, each known by a name of its own in every address
+    token:       what a client must show; None only where nobody but this machine can reach the service
+    hosts:       the names that it may be asked under, without port: a page elsewhere that has its own name resolve to
+                 this machine (DNS rebinding) is refused
+    remote:      hosts from which images may be fetched by URL; none unless somebody says so
+    uploads:     the folder where pictures that were asked for are kept, so that an address with one works tomorrow
+    upload_bytes, upload_pixels: of one picture; it is refused while it is read, and before it is decoded
+    kept_bytes:  of all uploads together; the oldest go first
+    queue:       pictures that may wait for one model; what comes then is told to come back
+    """
+
+    collections: tuple[Path, ...] = ()
+    host: str = "127.0.0.1"
+    port: int = 8642
+    token: str | None = None
+    hosts: tuple[str, ...] = LOOPBACK
+    remote: tuple[str, ...] = ()
+    uploads: Path = platformdirs.user_cache_path("lookalike") / "uploads"
+    upload_bytes: int = 32 << 20
+    upload_pixels: int = 100_000_000
+    kept_bytes: int = 512 << 20
+    queue: int = 64

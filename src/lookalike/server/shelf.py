@@ -1,0 +1,52 @@
+"""The collections that are served, by name. A Collection searches one query at a time, so each thread has its own."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from lookalike.collection import Collection
+from lookalike.opening import open_collection
+from lookalike.server.problems import Problem
+from lookalike.store import PRIVATE
+from lookalike.types import ImageRef
+
+
+class Shelf:
+    """Collections by name: the folder's own name, with a number behind it where two have the same."""
+
+    def __init__(self, places: Sequence[Path]) -> None:
+        self._directories: dict[str, Path] = {}
+        for place in places:
+            directory = open_collection(place).directory
+            folder = directory.parent if directory.name == PRIVATE else directory
+            name, number = folder.name or "collection", 2
+            while name in self._directories:
+                name, number = f"{folder.name}-{number}", number + 1
+            self._directories[name] = directory
+        self._own = threading.local()
+
+    @property
+    def names(self) -> list[str]:
+        """Of all collections, in the order in which they were given; the first is the default."""
+        return list(self._directories)
+
+    def collection(self, name: str | None = None) -> Collection:
+        """This thread's own view of a collection. Raises Problem 404 where there is none of that name."""
+        wanted = name or next(iter(self._directories), "")
+        if wanted not in self._directories:
+            choice = ", ".join(self._directories) or "none"
+            raise Problem(404, f"no collection is called {wanted!r} here: choose from {choice}")
+        opened: dict[str, Collection] = self._own.__dict__.setdefault("opened", {})
+        return opened.setdefault(wanted, Collection(self._directories[wanted]))
+
+    def image(self, image_id: str, name: str | None = None) -> ImageRef | None:
+        """The image with that content in a collection (None: in any), if its file is there still."""
+        for each in [name] if name else self.names:
+            collection = self.collection(each)
+            for image in collection.showing(image_id) if collection.exists else ():
+                if os.path.isfile(image.path):
+                    return image
+        return None
