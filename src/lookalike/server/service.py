@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, TypeAlias
 
 from fastapi import Depends, Request
 
+from lookalike.server.jobs import Jobs
 from lookalike.server.settings import Settings
 from lookalike.server.shelf import Shelf
 from lookalike.server.uploads import Uploads
@@ -14,11 +15,12 @@ from lookalike.server.uploads import Uploads
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """settings: what it may do; shelf: its collections; uploads: pictures that were asked for."""
+    """settings: what it may do; shelf: its collections; uploads: pictures that were asked for; jobs: what takes longer."""
 
     settings: Settings
     shelf: Shelf
     uploads: Uploads
+    jobs: Jobs = field(default_factory=Jobs)
 
 
 def start(settings: Settings) -> Service:
