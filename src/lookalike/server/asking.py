@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from starlette.concurrency import run_in_threadpool
 
@@ -34,6 +35,7 @@ class Ask:
     crop:     the part of the picture that is meant, where there is one image and no words
     verify:   so many hits of each ranking are verified by keypoints of `method`
     collapse: of near-duplicates among the hits only the first is kept
+    include_self: whether the files that are asked with may be hits, where the collection has them
     """
 
     terms: tuple[Term, ...]
@@ -48,11 +50,25 @@ class Ask:
     method: str = "sift"
     collapse: bool = False
     only: Only = EVERYTHING
+    include_self: bool = True
 
 
-async def answer(service: Service, ask: Ask) -> list[Hits]:
-    """A ranking a model. Raises Problem, UnreadableImage, UsageError and its kin."""
-    return await run_in_threadpool(_answer, service, ask)
+@dataclass(frozen=True, slots=True)
+class Column:
+    """What one model answers.
+
+    collapsed: by the id of a hit's image, how many near-duplicates behind it were left out
+    reason:    why there are no hits, where the model cannot answer what others can
+    """
+
+    hits: Hits
+    collapsed: Mapping[str, int] = field(default_factory=dict)
+    reason: str | None = None
+
+
+async def answer(service: Service, ask: Ask) -> list[Column]:
+    """A ranking a model. Raises Problem, UnreadableImage, UsageError and its kin, where none of them can answer."""
+    return [Column(hits) for hits in await run_in_threadpool(_answer, service, ask)]
 
 
 def picture_bytes(service: Service, image_id: str) -> bytes:
