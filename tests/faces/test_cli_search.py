@@ -165,7 +165,7 @@ def test_compare_holds_the_contract(photos: Path, lookalike_cli) -> None:  # typ
     assert result.code == 0
     assert (result.json["a"], result.json["b"]) == (str(a), str(b))
     scores = {score["model"]: score for score in result.json["scores"]}
-    assert set(scores) == {"phash", "dhash", "color", "hog", "orb", "sift"}
+    assert set(scores) == {"phash", "dhash", "color", "layout", "hog", "orb", "sift"}
     for score in scores.values():
         assert score["score"] == pytest.approx((score["cosine"] + 1) / 2, abs=2e-6)
     other = lookalike_cli("compare", a, photos / "astronaut.jpg", "--model", "sift", "--json").json["scores"]
@@ -187,7 +187,7 @@ def test_hashes_count_as_signs(photos: Path, lookalike_cli) -> None:  # type: ig
 
 def test_models_are_listed_and_shown(lookalike_cli) -> None:  # type: ignore[no-untyped-def]
     listing = lookalike_cli("models").out
-    assert all(name in listing for name in ("phash", "dhash", "color", "hog", "orb", "sift"))
+    assert all(name in listing for name in ("phash", "dhash", "color", "layout", "hog", "orb", "sift"))
     rows = {row["name"]: row for row in lookalike_cli("models", "--json").json}
     assert rows["sift"]["dim"] == 512
     assert rows["sift"]["runs"] is True

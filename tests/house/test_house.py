@@ -59,7 +59,7 @@ def test_heavy_libraries_are_imported_only_where_they_are_wrapped() -> None:
         "onnx": {"onnx_graphs.py", "quantising.py", "patches.py"},
         "cv2": {
             "calibration.py",
-            *("hashes.py", "color.py", "hog.py", "vlad.py"),
+            *("hashes.py", "color.py", "hog.py", "layout.py", "vlad.py"),
             *("opencv.py", "matching.py", "geometry.py", "draw.py", "operators.py"),
             *("pixels.py", "xfeat.py", "alike.py", "opencv_networks.py"),
         },

@@ -43,6 +43,18 @@ CARDS: tuple[ModelCard, ...] = (
         loader="lookalike.models.backbones.color:load",
     ),
     ModelCard(
+        name="layout",
+        kind="descriptor",
+        dim=832,
+        input=InputSpec(size=(48, 48), fit="squash", resample="box"),
+        summary="finds the same colours in the same places, in other shades and shapes too: flags, logos, patterns",
+        source='Lazebnik et al., "Beyond Bags of Features" (CVPR 2006), over soft colours in CIE Lab, and the edges of '
+        'Di Zenzo, "A Note on the Gradient of a Multi-image" (1986)',
+        revision="1",
+        license=_OURS,
+        loader="lookalike.models.backbones.layout:load",
+    ),
+    ModelCard(
         name="hog",
         kind="descriptor",
         dim=901,
