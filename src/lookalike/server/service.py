@@ -15,7 +15,7 @@ from lookalike.server.uploads import Uploads
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """settings: what it may do; shelf: its collections; uploads: pictures that were asked for; jobs: what takes longer."""
+    """settings: what it may do; shelf: its collections; uploads: pictures that were asked for; jobs: long work."""
 
     settings: Settings
     shelf: Shelf

@@ -1,0 +1,16 @@
+"use strict";
+// Light or dark, as chosen here once; in the head and no module, so that no page flashes in the other colours.
+
+const root = document.documentElement;
+const kept = localStorage.getItem("theme");
+if (kept === "light" || kept === "dark") root.dataset.theme = kept;
+
+document.addEventListener("DOMContentLoaded", () => {
+  const button = document.getElementById("theme");
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+    root.dataset.theme = dark ? "light" : "dark";
+    localStorage.setItem("theme", root.dataset.theme);
+  });
+});
