@@ -69,7 +69,11 @@ def photo_pixels() -> dict[str, np.ndarray]:
 @pytest.fixture
 def photos(tmp_path: Path, photo_pixels: dict[str, np.ndarray]) -> Path:
     """A folder of eight real photos in two folders, a smaller copy of the cat, and a text file."""
-    folder = tmp_path / "photos"
+    return write_photos(tmp_path, photo_pixels)
+
+
+def write_photos(home: Path, photo_pixels: dict[str, np.ndarray]) -> Path:
+    folder = home / "photos"
     (folder / "more").mkdir(parents=True)
     for i, (name, pixels) in enumerate(photo_pixels.items()):
         Image.fromarray(pixels).save(folder / ("more" if i % 2 else "") / f"{name}.jpg", quality=92)

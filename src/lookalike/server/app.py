@@ -10,7 +10,7 @@ from fastapi.staticfiles import StaticFiles
 
 from lookalike import __version__
 from lookalike.server import problems
-from lookalike.server.routes import jobs, pages
+from lookalike.server.routes import images, jobs, pages
 from lookalike.server.service import start
 from lookalike.server.settings import Settings
 
@@ -22,7 +22,7 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(title="Lookalike", version=__version__, docs_url=None, redoc_url=None)
     app.state.service = start(settings)
     problems.install(app)
-    for routes in (pages, jobs):
+    for routes in (pages, jobs, images):
         app.include_router(routes.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app

@@ -23,6 +23,9 @@ class Settings:
     upload_bytes, upload_pixels: of one picture; it is refused while it is read, and before it is decoded
     kept_bytes:  of all uploads together; the oldest go first
     queue:       pictures that may wait for one model; what comes then is told to come back
+    body_bytes:  of one request's body
+    bodies_bytes: of all bodies that are being received or worked on together; what comes then is told to come back
+    patience:    seconds that a client may take to send the head of a request, and to begin its body or take an answer
     """
 
     collections: tuple[Path, ...] = ()
@@ -36,3 +39,6 @@ class Settings:
     upload_pixels: int = 100_000_000
     kept_bytes: int = 512 << 20
     queue: int = 64
+    body_bytes: int = 64 << 20
+    bodies_bytes: int = 256 << 20
+    patience: float = 20.0

@@ -1,0 +1,93 @@
+"""The socket and the server behind it: uvicorn, less patient with clients that never come to the point."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from lookalike.errors import UsageError
+from lookalike.server.settings import Settings
+
+HEAD_BYTES = 16 << 10
+"""Of request line and headers together."""
+
+CONNECTIONS = 512
+"""At a time; what comes then is answered 503."""
+
+
+def bind(settings: Settings) -> socket.socket:
+    """The socket that the service listens on; port 0 finds a free one. Raises UsageError where that cannot be."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
+    except socket.gaierror:
+        raise UsageError(f"--host {settings.host}: no address of this machine") from None
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            why = f"port {settings.port} is taken: name another with --port, or 0 for any that is free"
+        else:
+            why = f"{settings.host}, port {settings.port}: cannot listen there ({(error.strerror or '').lower()})"
+        raise UsageError(why) from None
+    return listener
+
+
+def server(app: FastAPI, settings: Settings) -> uvicorn.Server:
+    """A server for the app, to be run on the socket of `bind`; what it logs holds no address that was asked for."""
+
+    class Connection(_Connection):
+        patience = settings.patience
+
+    config = uvicorn.Config(
+        app,
+        http=Connection,
+        ws="none",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=CONNECTIONS,
+        h11_max_incomplete_event_size=HEAD_BYTES,
+        timeout_graceful_shutdown=5,
+    )
+    return uvicorn.Server(config)
+
+
+class _Connection(H11Protocol):
+    """Hangs up on a client that takes longer than `patience` seconds to send the head of a request, or what follows
+    an answer: uvicorn itself waits for as long as a byte comes now and then."""
+
+    patience: float
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._rest()
+        super().connection_lost(exc)
+
+    def _watch(self) -> None:
+        # A request that is being handled has limits of its own (`bodies`).
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._rest()
+        elif self._deadline is None:
+            self._deadline = self.loop.call_later(self.patience, self.transport.abort)
+
+    def _rest(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
