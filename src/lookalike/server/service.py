@@ -7,25 +7,50 @@ from typing import Annotated, TypeAlias
 
 from fastapi import Depends, Request
 
+from lookalike.models.tuning import usable_cores
+from lookalike.server.batching import Batcher
 from lookalike.server.jobs import Jobs
 from lookalike.server.settings import Settings
 from lookalike.server.shelf import Shelf
+from lookalike.server.threads import Pool
 from lookalike.server.uploads import Uploads
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """settings: what it may do; shelf: its collections; uploads: pictures that were asked for; jobs: long work."""
+    """What it is made of; each may be used by any thread.
+
+    settings:  what it may do; shelf: its collections; uploads: pictures that were asked for; jobs: long work
+    batcher:   embeds for all requests
+    searching: threads for what takes milliseconds; verifying: for what takes seconds, and must not be in its way
+    """
 
     settings: Settings
     shelf: Shelf
     uploads: Uploads
+    batcher: Batcher
+    searching: Pool
+    verifying: Pool
     jobs: Jobs = field(default_factory=Jobs)
+
+    def close(self) -> None:
+        """Wait for what is under way, and end all threads."""
+        self.batcher.close()
+        self.searching.close()
+        self.verifying.close()
 
 
 def start(settings: Settings) -> Service:
     """Open what a service needs. Raises UsageError for a collection that is no folder."""
-    return Service(settings, Shelf(settings.collections), Uploads(settings.uploads, settings.kept_bytes))
+    cores = usable_cores()
+    return Service(
+        settings,
+        Shelf(settings.collections),
+        Uploads(settings.uploads, settings.kept_bytes),
+        Batcher(settings.queue),
+        Pool("searching", cores + 1, settings.queue),
+        Pool("verifying", cores, settings.queue),
+    )
 
 
 def _of_request(request: Request) -> Service:
