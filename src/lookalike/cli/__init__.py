@@ -22,6 +22,7 @@ COMMANDS = {
     "keypoints": "Find, draw and list the keypoints of an image.",
     "bench": "Find out which model is best for your own images, or for a published data set.",
     "models": "List the models, tell all about one, or add a network of your own.",
+    "votes": "Tell which model is better by the votes of those who compared lists blindly.",
     "info": "Tell what a collection holds.",
     "export": "Write a model's vectors as FAISS, NumPy or Parquet files.",
     "import": "Make a collection from a FAISS index and its list of paths.",

@@ -22,6 +22,8 @@ from lookalike.types import EVERYTHING, ImageFile, ImageRef, Only
 
 FORMAT = 1
 CATALOGUE = "catalogue.sqlite"
+VOTES = "votes.jsonl"
+MAPS = "maps"
 PRIVATE = ".lookalike"
 """The name of a collection that lies inside its own folder: its paths are relative, so the folder may move."""
 
@@ -356,4 +358,4 @@ def check_format(connection: sqlite3.Connection, directory: Path) -> None:
 
 def is_own(name: str) -> bool:
     """Whether a file or folder in a collection's directory is part of the collection."""
-    return name.startswith((CATALOGUE, THUMBNAILS, FEATURES)) or name in ("vectors", "writer.lock")
+    return name.startswith((CATALOGUE, THUMBNAILS, FEATURES)) or name in ("vectors", "writer.lock", VOTES, MAPS)
