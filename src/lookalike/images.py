@@ -115,6 +115,13 @@ def read(source: ImageLike, *, side: int | None = None, name: str | None = None)
     raise UnreadableImage(f"no image: an object of the type {type(source).__name__}", name)
 
 
+def size_of(data: bytes, *, name: str | None = None) -> tuple[int, int]:
+    """(width, height) as the header says, not turned yet; nothing is decoded. Raises UnreadableImage."""
+    with _guarded("image", name):
+        row = format_of(data, name)
+        return jxl_size(data) if row.name == "JPEG XL" else _header(row, data).size
+
+
 def read_scales(data: bytes, sides: Collection[int | None], *, name: str | None = None) -> dict[int | None, Picture]:
     """`read` for several sides at once: decoded once, where the smallest of them already gives all pixels."""
     found: dict[int | None, Picture] = {}

@@ -13,7 +13,9 @@ from starlette.concurrency import run_in_threadpool
 
 from lookalike import __version__
 from lookalike.server import problems
-from lookalike.server.routes import images, jobs, pages
+from lookalike.server.bodies import Bodies
+from lookalike.server.routes import health, images, jobs, pages, uploads, votes
+from lookalike.server.security import Doorway, Guard
 from lookalike.server.service import start
 from lookalike.server.settings import Settings
 
@@ -28,10 +30,27 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 def create_app(settings: Settings) -> FastAPI:
     """The web app and the REST service over some collections. Raises UsageError for one that is no folder."""
-    app = FastAPI(title="Lookalike", version=__version__, docs_url=None, redoc_url=None, lifespan=_lifespan)
-    app.state.service = start(settings)
+    app = FastAPI(
+        title="Lookalike",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan,
+        # FastAPI could be told by the environment to send what it sees to a collector of such data.
+        telemetry={
+            "tracing": False,
+            "metrics": False,
+            "logs": False,
+            "operation_spans": False,
+            "auto_configure": False,
+        },
+    )
+    app.state.service = service = start(settings)
     problems.install(app)
-    for routes in (pages, jobs, images):
+    app.add_middleware(Bodies, settings=settings)
+    app.add_middleware(Guard, settings=settings)
+    app.add_middleware(Doorway, monitor=service.monitor)  # the last is the outermost
+    for routes in (pages, jobs, images, health, uploads, votes):
         app.include_router(routes.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app

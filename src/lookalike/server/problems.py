@@ -1,38 +1,47 @@
-"""Errors as a client gets them: RFC 9457, "Problem Details for HTTP APIs". No trace of a stack ever leaves."""
+"""Errors as a client gets them: RFC 9457, "Problem Details for HTTP APIs". No trace of a stack ever leaves.
+
+A browser that asked for a page gets the same as a page.
+"""
 
 from __future__ import annotations
 
 import logging
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 
-from lookalike.errors import LookalikeError, NoCollection, StorageError, UnknownModel, UnreadableImage
+from lookalike.errors import CollectionBusy, LookalikeError, NoCollection, StorageError, UnknownModel, UnreadableImage
+from lookalike.server.pages import page
 from lookalike.writing import showable
 
 log = logging.getLogger("lookalike")
 
 MEDIA_TYPE = "application/problem+json"
 
+SOON = {"Retry-After": "2"}
+"""Of a problem that will have gone in a moment: when to come back, in seconds."""
 
-class Problem(Exception):
+
+class Problem(HTTPException):
     """What is wrong with a request, in one line, as a status between 400 and 599."""
 
     def __init__(self, status: int, detail: str, headers: dict[str, str] | None = None) -> None:
-        self.status = status
-        self.detail = detail
-        self.headers = headers or {}
-        super().__init__(detail)
+        super().__init__(status, detail, headers)
+
+    @property
+    def status(self) -> int:
+        return self.status_code
 
 
-def response_of(problem: Problem) -> Response:
-    """The problem as application/problem+json."""
-    status = HTTPStatus(problem.status)
-    body = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": showable(problem.detail)}
-    return JSONResponse(body, status.value, problem.headers, MEDIA_TYPE)
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """For a route's `responses`: the problems that it may answer with."""
+    content = {MEDIA_TYPE: {"schema": _SCHEMA}}
+    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
 
 
 def problem_of(error: Exception) -> Problem:
@@ -49,6 +58,8 @@ def problem_of(error: Exception) -> Problem:
             return Problem(404, str(error))
         case UnreadableImage():
             return Problem(422, error.reason)
+        case CollectionBusy():
+            return Problem(503, str(error), SOON)
         case StorageError():
             return Problem(507, str(error))
         case LookalikeError():
@@ -57,11 +68,38 @@ def problem_of(error: Exception) -> Problem:
     return Problem(500, "an error of the service's own: its log says more")
 
 
+def response_of(error: Exception, client: HTTPConnection) -> Response:
+    """What a client gets of an error: application/problem+json, or a page."""
+    problem = problem_of(error)
+    status, title, detail = problem.status, HTTPStatus(problem.status).phrase, showable(problem.detail)
+    if "text/html" in client.headers.get("accept", ""):
+        answer: Response = page("problem.html", status, title=title, detail=detail)
+    else:
+        body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+        answer = JSONResponse(body, status, media_type=MEDIA_TYPE)
+    answer.headers.update(problem.headers or {})
+    return answer
+
+
 def install(app: FastAPI) -> None:
-    """Have every error of the app answered as a problem."""
+    """Have every error of the app's routes answered as a problem; `security` does so for whatever else happens."""
 
-    async def handler(_: Request, error: Exception) -> Response:
-        return response_of(problem_of(error))
+    async def handler(request: Request, error: Exception) -> Response:
+        return response_of(error, request)
 
-    for kind in (Problem, HTTPException, RequestValidationError, LookalikeError, Exception):
+    for kind in (HTTPException, RequestValidationError, LookalikeError):
         app.add_exception_handler(kind, handler)
+
+
+_SCHEMA = {
+    "title": "Problem",
+    "type": "object",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "What is wrong, in one line."},
+    },
+    "example": {"type": "about:blank", "title": "Not Found", "status": 404, "detail": "no picture 00... here"},
+}

@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 from lookalike.models.tuning import usable_cores
 from lookalike.server.batching import Batcher
 from lookalike.server.jobs import Jobs
+from lookalike.server.monitoring import Monitor
 from lookalike.server.settings import Settings
 from lookalike.server.shelf import Shelf
 from lookalike.server.threads import Pool
@@ -23,6 +24,7 @@ class Service:
     settings:  what it may do; shelf: its collections; uploads: pictures that were asked for; jobs: long work
     batcher:   embeds for all requests
     searching: threads for what takes milliseconds; verifying: for what takes seconds, and must not be in its way
+    monitor:   counts
     """
 
     settings: Settings
@@ -31,6 +33,7 @@ class Service:
     batcher: Batcher
     searching: Pool
     verifying: Pool
+    monitor: Monitor
     jobs: Jobs = field(default_factory=Jobs)
 
     def close(self) -> None:
@@ -42,14 +45,15 @@ class Service:
 
 def start(settings: Settings) -> Service:
     """Open what a service needs. Raises UsageError for a collection that is no folder."""
-    cores = usable_cores()
+    cores, batcher = usable_cores(), Batcher(settings.queue)
     return Service(
         settings,
         Shelf(settings.collections),
         Uploads(settings.uploads, settings.kept_bytes),
-        Batcher(settings.queue),
+        batcher,
         Pool("searching", cores + 1, settings.queue),
         Pool("verifying", cores, settings.queue),
+        Monitor(batcher.figures),
     )
 
 

@@ -12,7 +12,11 @@ from pathlib import Path
 
 from lookalike import images
 from lookalike.errors import StorageError
+from lookalike.types import ImageRef
 from lookalike.writing import write_whole
+
+AT_ONCE = 2
+"""Uploads that are decoded at the same time: each may take 3 bytes a pixel, and more."""
 
 _ID = re.compile(r"[0-9a-f]{64}")
 
@@ -24,10 +28,12 @@ class Uploads:
         self._folder = folder
         self._kept_bytes = kept_bytes
         self._lock = threading.Lock()
+        self._decoding = threading.Semaphore(AT_ONCE)
 
-    def put(self, data: bytes) -> str:
-        """Keep the bytes of an image; its id. Raises UnreadableImage where they are none, StorageError."""
-        images.read(data, side=512, name="the picture")
+    def put(self, data: bytes) -> ImageRef:
+        """Keep the bytes of an image. Raises UnreadableImage where they are none, StorageError."""
+        with self._decoding:
+            picture = images.read(data, side=512)
         image_id = images.content_hash(data)
         with self._lock:
             if self.get(image_id) is None:
@@ -37,7 +43,7 @@ class Uploads:
                     raise StorageError(f"{self._folder}: uploads cannot be kept there ({error.strerror})") from error
                 write_whole(self._folder / image_id, lambda part: Path(part).write_bytes(data))
                 self._drop_oldest()
-        return image_id
+        return ImageRef(image_id, str(self._folder / image_id), picture.width, picture.height, picture.taken)
 
     def get(self, image_id: str) -> bytes | None:
         """The bytes of an upload, or None where it is not kept (any more)."""
