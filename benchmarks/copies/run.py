@@ -22,8 +22,8 @@ HERE = Path(__file__).resolve().parent
 sys.path.append(str(HERE.parent))
 
 import record  # noqa: E402
+from lookalike.bench.folder_run import bench  # noqa: E402
 from lookalike.bench.results import BenchReport  # noqa: E402
-from lookalike.bench.run import bench  # noqa: E402
 from lookalike.cli.output import progress  # noqa: E402
 from lookalike.models import registry  # noqa: E402
 from lookalike.models.backbones import onnx  # noqa: E402

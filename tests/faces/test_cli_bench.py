@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lookalike.bench import published
+from lookalike.bench import protocols
 from lookalike.bench.dataset_run import DatasetRun, thinned
 from lookalike.bench.datasets import read, read_descriptors, read_predictions
 from lookalike.bench.linked import link_files
@@ -68,7 +68,7 @@ def test_a_folder_with_all_its_reports(album: Path, tmp_path: Path, lookalike_cl
     found = result.json
     assert set(found) == {
         *("rows", "pairs", "recommendation", "machine", "versions", "seed"),
-        *("dataset", "folder", "facts", "queries", "answers"),
+        *("dataset", "headline", "folder", "facts", "warnings", "queries", "answers", "values", "pool"),
     }
     assert {row["model"] for row in found["rows"]} == {"color", "phash"}
     for row in found["rows"]:
@@ -98,7 +98,7 @@ def test_near_duplicates_only(photo_pixels: Photos, tmp_path: Path, cli: Cli) ->
     for i in range(32):
         image = Image.fromarray(photo_pixels["cat"][i // 4 :, i % 4 :])
         dataset_folders.save(image, tmp_path / "burst" / f"{i}.jpg", 60 + i)
-    told(cli("bench", tmp_path / "burst", "--model", "phash"), "1 different images (left out: 31 near-duplicates)")
+    told(cli("bench", tmp_path / "burst", "--model", "phash"), "1 different image (left out: 31 near-duplicates)")
 
 
 @pytest.mark.parametrize(
@@ -208,21 +208,20 @@ def test_disc21_its_predictions_and_descriptors(disc21: Path, tmp_path: Path, cl
     assert result.code == 0, result.err
     found = result.json
     assert set(found) == {
-        *("dataset", "root", "measures", "rows", "pairs", "warnings", "machine", "versions", "seed", "facts"),
-        *("queries", "answers"),
+        *("dataset", "headline", "folder", "rows", "pairs", "recommendation", "warnings", "machine", "versions"),
+        *("seed", "facts", "queries", "answers", "values", "pool"),
     }
-    assert found["queries"][1] == {"id": "Q00001", "truths": ["R000001"], "labels": []}
+    assert found["queries"][1] == {"id": "Q00001", "original": "R000001", "truths": ["R000001"], "labels": []}
     assert len(found["answers"]["hog|whiten:8"]["Q00001"]) == 5
-    assert found["measures"] == ["uap", "recall@p90", "accuracy@1", "accuracy@3"]
     (row,) = found["rows"]
-    for measure in found["measures"]:
+    for measure in ("accuracy@1", "accuracy@3", "uap", "recall@p90"):
         assert 0 <= row[measure]["low"] <= row[measure]["value"] <= row[measure]["high"] <= 1
     assert row["bytes_per_vector"] == 16
     assert row["images_per_second"] > 0
     assert (found["facts"]["gallery"], found["facts"]["queries"], found["facts"]["with_match"]) == (16, 8, 6)
 
     data = read("disc21", disc21)
-    assert published.measures(data, read_predictions(csv, data))["uap"] == row["uap"]["value"]
+    assert protocols.judge(data, read_predictions(csv, data)).figures["uap"] == row["uap"]["value"]
     names, vectors = read_descriptors(hdf5)
     assert names == [query.id for query in data.queries] + list(data.gallery)
     assert vectors.shape == (24, 8)
@@ -284,8 +283,8 @@ def test_unreadable_images_are_counted(photo_pixels: Photos, tmp_path: Path, cli
     for _ in range(2):  # the second time they are known already
         result = cli("bench", "--dataset", "disc21-article", "--root", root, "--model", "color", "--json")
         assert result.code == 0
-        assert "1 unreadable images of the queries, counted as found nothing: such as Q00000" in result.err
-        assert "1 unreadable images of the gallery, left out: such as R000015" in result.err
+        assert "1 unreadable image of the queries, counted as found nothing, such as Q00000" in result.err
+        assert "1 unreadable image of the gallery, left out, such as R000015" in result.err
         assert result.json["rows"][0]["accuracy@1"]["value"] <= 5 / 6
         assert len(result.json["warnings"]) == 2
     for path in (root / "references").iterdir():
@@ -329,7 +328,6 @@ def test_class_folders(photo_pixels: Photos, tmp_path: Path, cli: Cli) -> None:
     assert "48 queries, 48 images" in again.out
     assert "\n| color | " in again.out
     told(cli(*words, "--distractors", "5"), "labelled has none")
-    told(cli(*words, "--out", "page.html"), "labelled has no page")
     told(cli(*words, "--predictions", "p.csv"), "of DISC21, not of labelled")
     told(cli(*words, "--model", "color|whiten:8"), "no training images")
 
@@ -342,7 +340,7 @@ def test_copydays(photo_pixels: Photos, tmp_path: Path, cli: Cli) -> None:
     assert "copydays: 8 originals and 8 strong copies: the official set has 157 and 229" in result.err
     assert "copydays: 8 distractors in the gallery" in result.err
     found = result.json
-    assert found["measures"] == ["map", "accuracy@1", "map/jpeg/3"]
+    assert set(found["values"]["sift"]) == {"map", "accuracy@1", "map/jpeg/3"}
     assert found["facts"]["gallery"] == 16
     assert found["rows"][0]["map"]["value"] > 0.5
     text = page.read_text()

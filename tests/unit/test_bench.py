@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +14,8 @@ from PIL import Image
 import lookalike
 from lookalike.bench.copies import GRADES, OPERATORS, combine, make
 from lookalike.bench.entries import Entry
+from lookalike.bench.folder_run import bench
 from lookalike.bench.plan import plan
-from lookalike.bench.run import bench, copies_of
 from lookalike.bench.whitening import Whitening
 from lookalike.errors import ModelUnavailable, UsageError
 from lookalike.metrics import normalised
@@ -46,7 +45,7 @@ def tiles(photo_pixels: dict[str, np.ndarray], tmp_path_factory: pytest.TempPath
 
 def test_parts_are_disjoint() -> None:
     dealt = plan(NAMES, 1, 100)
-    negatives = {query.original for query in dealt.queries if query.truth is None}
+    negatives = {str(query.original) for query in dealt.queries if query.truth is None}
     parts = [set(dealt.gallery), set(dealt.fitting), set(dealt.backgrounds), negatives]
     assert sum(map(len, parts)) == len(set.union(*parts)) == len(NAMES)
     assert all(query.truth in parts[0] and query.truth == query.original for query in dealt.queries if query.truth)
@@ -56,10 +55,10 @@ def test_parts_are_disjoint() -> None:
 
 def test_every_operator_in_every_grade() -> None:
     dealt = plan(NAMES, 1, 150)
-    cells = Counter((query.operator, query.grade) for query in dealt.queries if query.truth)
+    cells = Counter((edits.operator, edits.grade) for query in dealt.queries if query.truth and (edits := query.edits))
     assert set(cells) == {(operator, grade) for operator in OPERATORS for grade in GRADES}
     assert max(cells.values()) - min(cells.values()) <= 1
-    assert len({query.seed for query in dealt.queries}) == len(dealt.queries)
+    assert len({query.edits.seed for query in dealt.queries if query.edits}) == len(dealt.queries)
 
 
 def test_the_seed_decides() -> None:
@@ -87,6 +86,17 @@ def test_entries() -> None:
     for wrong in ("", "a++b", "a|", "a|whiten", "a|whiten:0", "a|verify:5:none", "a|polish"):
         with pytest.raises(UsageError, match="--model"):
             Entry.parse(wrong)
+
+
+def test_a_model_folder_may_have_the_signs_in_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("c++", "a+b|mirror", "plain"):
+        (tmp_path / name).mkdir()
+    assert Entry.parse("./c++").models == ("./c++",)
+    assert Entry.parse("./c+++sift|verify").models == ("./c++", "sift")
+    both = Entry.parse("sift+./a+b|mirror|whiten:8")
+    assert (both.models, both.mirror, both.whiten) == (("sift", "./a+b|mirror"), False, 8)
+    assert Entry.parse("./plain|mirror") == Entry("./plain|mirror", ("./plain",), mirror=True)
 
 
 # -- whitening -------------------------------------------------------------------------------------------------------
@@ -121,7 +131,7 @@ def test_a_whole_run_and_once_more(tiles: Path, tmp_path: Path) -> None:
     facts = report.facts
     assert (facts["images"], facts["unreadable"], facts["near_duplicates"]) == (57, 1, 1)
     assert [result.model for result in report.results] == models
-    assert facts["queries"] == len(report.queries) == 45 + facts["negatives"]
+    assert facts["queries"] == len(report.dataset.queries) == 45 + facts["negatives"]
     told = json.loads(json.dumps(report.to_json()))
     by_name = {row["model"]: row for row in told["rows"]}
     assert by_name["color"]["images_per_second"] > 0
@@ -142,10 +152,10 @@ def test_the_same_seed_gives_the_same_copies(tiles: Path, tmp_path: Path) -> Non
     copies = []
     for name in ("one", "two"):
         report = bench(tiles, ["phash"], originals=8, seed=3, into=tmp_path / name)
-        copies.append({q.id: (copies_of(report, tmp_path / name) / f"{q.id}.jpg").read_bytes() for q in report.queries})
+        copies.append({query.id: query.path.read_bytes() for query in report.dataset.queries})
     assert copies[0] == copies[1]
     other = bench(tiles, ["phash"], originals=8, seed=4, into=tmp_path / "one")
-    assert [replace(q, id="") for q in other.queries] != [replace(q, id="") for q in report.queries]
+    assert [query.edits for query in other.dataset.queries] != [query.edits for query in report.dataset.queries]
 
 
 def test_vectors_of_the_folder_s_own_collection_are_taken(tiles: Path, tmp_path: Path) -> None:
@@ -163,7 +173,8 @@ def test_two_folders_may_share_a_place(tiles: Path, tmp_path: Path) -> None:
     bench(tiles, ["phash"], originals=8, into=place)
     shared = bench(folder, ["phash"], originals=8, into=place)
     alone = bench(folder, ["phash"], originals=8, into=tmp_path / "c")
-    assert (shared.queries, shared.results[0].rankings) == (alone.queries, alone.results[0].rankings)
+    assert [query.edits for query in shared.dataset.queries] == [query.edits for query in alone.dataset.queries]
+    assert shared.results[0].rankings == alone.results[0].rankings
     assert (place / "queries-7-notes").is_dir()
 
 
@@ -175,12 +186,12 @@ def test_answers_of_pictures_that_changed_are_not_kept(tiles: Path, tmp_path: Pa
     plain, whitened = before.results
     assert plain.bytes_per_vector and whitened.bytes_per_vector
     assert whitened.bytes_per_vector == 2 * (before.facts["fitting"] - 1) < plain.bytes_per_vector
-    asked = {query.original for query in before.queries}
+    asked = {query.original for query in before.dataset.queries}
     idle = next(name for name, _ in next(iter(plain.rankings.values())) if name not in asked)
     with Image.open(folder / idle) as picture:
         picture.rotate(90, expand=True).save(folder / idle, quality=92)
     after = bench(folder, entries, originals=8, into=place)
-    assert after.queries == before.queries
+    assert after.dataset.queries == before.dataset.queries
     assert after.results[0].rankings == bench(folder, entries, originals=8, into=tmp_path / "c").results[0].rankings
     assert after.results[0].rankings != plain.rankings
 
@@ -199,20 +210,22 @@ def test_a_folder_of_near_duplicates_only(photo_pixels: dict[str, np.ndarray], t
     folder.mkdir()
     for i in range(40):
         Image.fromarray(photo_pixels["cat"][i // 4 :, i % 4 :]).save(folder / f"{i}.jpg", quality=60 + i)
-    with pytest.raises(UsageError, match="different images"):
+    with pytest.raises(UsageError, match=r"^1 different image "):
         bench(folder, ["phash"], into=tmp_path / "b")
 
 
 def test_harder_grades_are_edited_more_than_once(tiles: Path) -> None:
     dealt = plan(NAMES, 1, 150)
     for query in dealt.queries:
-        assert query.steps[0] == (query.operator, query.grade)
-        assert [grade for _, grade in query.steps] == {
+        edits = query.edits
+        assert edits is not None
+        assert edits.steps[0] == (edits.operator, edits.grade)
+        assert [grade for _, grade in edits.steps] == {
             "mild": ["mild"],
             "medium": ["medium", "mild"],
             "hard": ["hard", "mild", "medium"],
-        }[query.grade]
-        assert len({operator for operator, _ in query.steps}) == len(query.steps)
+        }[edits.grade]
+        assert len({operator for operator, _ in edits.steps}) == len(edits.steps)
 
 
 def test_several_edits_and_where_they_put_a_point(photo_pixels: dict[str, np.ndarray]) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lookalike.bench import published
+from lookalike.bench import protocols
 from lookalike.bench.datasets import (
     CAP,
     Dataset,
@@ -75,7 +75,7 @@ def test_disc21(disc21: Path) -> None:
     assert all(query.picture().width == 16 for query in data.queries)
     assert dict(data.training) == {"T000000": disc21 / "train" / "T000000.jpg"}
     assert data.warnings == []
-    found = published.measures(data, {"Q00001": [("R000002", 0.9)], "Q00003": [("R000001", 0.95)]})
+    found = protocols.judge(data, {"Q00001": [("R000002", 0.9)], "Q00003": [("R000001", 0.95)]}).figures
     assert found == pytest.approx({"uap": 0.25, "recall@p90": 0, "accuracy@1": 0.5, "accuracy@3": 0.5})
 
 
@@ -88,7 +88,7 @@ def test_disc21_final_and_the_article(disc21: Path) -> None:
     assert [query.id for query in article.queries] == ["Q00001"]
     assert len(article.gallery) == 4
     (warning,) = article.warnings
-    assert "1 queries left out" in warning
+    assert "1 query left out" in warning
     assert "Q00002" in warning
     refused("disc21", disc21, "public_ground_truth.csv, line 4", "R000000 in references/", "disc21-article")
 
@@ -115,11 +115,11 @@ def test_query_images_that_the_truth_does_not_name(disc21: Path) -> None:
     put(disc21, "dev_queries/Q00009.jpg")
     data = read("disc21", disc21)
     assert "Q00009" not in [query.id for query in data.queries]
-    assert "1 query images not in public_ground_truth.csv: not asked" in data.warnings[0]
+    assert "1 query image not in public_ground_truth.csv: not asked" in data.warnings[0]
     (disc21 / "public_ground_truth.csv").write_text("Q00001,R000002\nQ00001,R000002\n")  # matches alone
     data = read("disc21", disc21)
     assert [bool(query.truths) for query in data.queries] == [False, True, False, False, False]
-    assert "1 lines say what another says" in data.warnings[0]
+    assert "public_ground_truth.csv: 1 repeated line" in data.warnings[0]
     assert "4 query images" in data.warnings[1]
     assert "as having no match" in data.warnings[1]
 
@@ -369,8 +369,8 @@ def test_class_folders(tmp_path: Path) -> None:
     assert {query.id for query in data.queries} == set(data.gallery) - {"alone/a.jpg"}
     assert data.labels["cat/more/b.png"] == {"cat"}
     assert [warning.partition(":")[0] for warning in data.warnings] == [
-        "1 images in no class",
-        "1 images alone in their class",
+        "1 image in no class",
+        "1 image without another of its class",
     ]
     by_id = {query.id: query for query in data.queries}
     assert data.is_right(by_id["cat/a.jpg"], "cat/more/b.png")
@@ -380,13 +380,13 @@ def test_class_folders(tmp_path: Path) -> None:
         query.id: [(name, float(data.is_right(query, name))) for name in data.gallery if name != query.id]
         for query in data.queries
     }
-    found = published.measures(data, perfect)
+    found = protocols.judge(data, perfect).figures
     assert found["recall@1"] == found["map@r"] == found["knn@1"] == 1
 
 
 def test_class_folders_that_are_none(tmp_path: Path) -> None:
     refused("labelled", put(tmp_path, "a.jpg", "b.jpg"), "0 classes")
-    refused("labelled", put(tmp_path, "cat/a.jpg", "cat/b.jpg"), "1 classes", "two folders")
+    refused("labelled", put(tmp_path, "cat/a.jpg", "cat/b.jpg"), "1 class, 2 images", "two folders")
     refused("labelled", put(tmp_path / "other", "cat/a.jpg", "dog/b.jpg"), "0 images that share one")
 
 
@@ -420,9 +420,9 @@ def test_coco(coco: Path) -> None:
         data = read("coco", root)
         assert [query.id for query in data.queries] == ["000000000139.jpg", "000000000285.jpg"]
         assert data.labels["000000000285.jpg"] == {"bear", "person"}
-        assert "1 images without a category" in data.warnings[0]
-    found = published.measures(data, {"000000000139.jpg": [("000000000285.jpg", 1.0), ("000000000632.jpg", 0.5)]})
-    assert found == pytest.approx({"shared@5": 0.1, "shared@10": 0.05, "shared@all": 0.5})
+        assert "1 image without a category" in data.warnings[0]
+    found = protocols.judge(data, {"000000000139.jpg": [("000000000285.jpg", 1.0), ("000000000632.jpg", 0.5)]}).figures
+    assert found == pytest.approx({"shared@1": 0.5, "shared@5": 0.1, "shared@10": 0.05, "shared@all": 0.5})
 
 
 @pytest.mark.parametrize(
@@ -468,7 +468,7 @@ def test_copydays(tmp_path: Path) -> None:
         "strong/200002": [("200100", 0.9), ("200000", 0.8)],
         "jpeg/3/200000": [("200000", 0.7)],
     }
-    assert published.measures(data, rankings) == pytest.approx(
+    assert protocols.judge(data, rankings).figures == pytest.approx(
         {"map": (1 + 0.25 + 0) / 3, "accuracy@1": 1 / 3, "map/jpeg/3": 1, "map/crops/50": 0}
     )
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from lookalike.bench import published
-from lookalike.bench.datasets import CAP, Dataset, DatasetQuery, capped
+from lookalike.bench import protocols
+from lookalike.bench.datasets import CAP, Dataset, Query, capped
 from lookalike.bench.measures import measure
 from lookalike.errors import UsageError
 
@@ -21,13 +21,22 @@ Ranking = list[tuple[str, float]]
 NAMES = [f"g{i:02d}" for i in range(14)]
 
 
+def figures(dataset: Dataset, rankings: Mapping[str, Ranking]) -> Mapping[str, float]:
+    return protocols.judge(dataset, rankings).figures
+
+
+def first_right(dataset: Dataset, rankings: Mapping[str, Ranking]) -> dict[str, bool]:
+    by_query = protocols.judge(dataset, rankings).by_query[protocols.first(dataset)]
+    return {id_: value == 1 for id_, value in by_query.items()}
+
+
 def gallery(names: Sequence[str] = NAMES) -> dict[str, Path]:
     return {name: Path(f"{name}.jpg") for name in names}
 
 
-def asked(id_: str, truths: str = "", hard: str = "", junk: str = "") -> DatasetQuery:
+def asked(id_: str, truths: str = "", hard: str = "", junk: str = "") -> Query:
     sets = (frozenset(text.split()) for text in (truths, hard, junk))
-    return DatasetQuery(id_, Path(f"{id_}.jpg"), *sets)
+    return Query(id_, Path(f"{id_}.jpg"), *sets)
 
 
 def drawn(rng: np.random.Generator, names: Sequence[str] = NAMES, scores: int = 6) -> Ranking:
@@ -43,7 +52,7 @@ def worst_order(ranking: Ranking, right: set[str], junk: set[str] = frozenset())
 # -- copies ------------------------------------------------------------------------------------------------------------
 
 
-def average_precision_of_all(queries: Sequence[DatasetQuery], rankings: dict[str, Ranking]) -> tuple[float, float]:
+def average_precision_of_all(queries: Sequence[Query], rankings: dict[str, Ranking]) -> tuple[float, float]:
     """As the challenge defines it: precision at each right prediction, over the number of truths; recall at P90."""
     truths = {query.id: query.truths for query in queries}
     pool = sorted(
@@ -66,7 +75,7 @@ def test_copies_are_judged_as_the_challenge_does(seed: int) -> None:
     rng = np.random.default_rng(seed)
     queries = [asked("q0", "g01"), asked("q1", "g02"), asked("q2", "g03 g04"), asked("none"), asked("silent", "g05")]
     rankings = {query.id: drawn(rng) for query in queries[:4]}
-    found = published.measures(Dataset("disc21", "disc21", gallery(), queries, 10), rankings)
+    found = figures(Dataset("disc21", "disc21", gallery(), queries, 10), rankings)
     uap, ninety = average_precision_of_all(queries, rankings)
     assert found["uap"] == pytest.approx(uap)
     assert found["recall@p90"] == pytest.approx(ninety)
@@ -80,7 +89,7 @@ def test_copies_agree_with_the_measures_of_other_benchmarks() -> None:
     truths = {f"q{i}": None if i % 3 == 0 else NAMES[i] for i in range(12)}
     queries = [asked(id_, truth or "") for id_, truth in truths.items()]
     rankings = {id_: drawn(rng) for id_ in truths}
-    found = published.measures(Dataset("disc21", "disc21", gallery(), queries, 10), rankings)
+    found = figures(Dataset("disc21", "disc21", gallery(), queries, 10), rankings)
     same = measure(rankings, truths)
     assert found == pytest.approx(
         {
@@ -94,13 +103,13 @@ def test_copies_agree_with_the_measures_of_other_benchmarks() -> None:
 
 def test_the_article_has_accuracies_alone() -> None:
     data = Dataset("disc21-article", "disc21-article", gallery(), [asked("q", "g01")], 10)
-    assert published.measures(data, {"q": [("g01", 0.5)]}) == {"accuracy@1": 1, "accuracy@3": 1}
+    assert figures(data, {"q": [("g01", 0.5)]}) == {"accuracy@1": 1, "accuracy@3": 1}
 
 
 def test_nothing_to_find_and_nothing_found() -> None:
-    nothing = published.measures(Dataset("disc21", "disc21", gallery(), [asked("q")], 10), {"q": [("g01", 1.0)]})
+    nothing = figures(Dataset("disc21", "disc21", gallery(), [asked("q")], 10), {"q": [("g01", 1.0)]})
     assert all(math.isnan(value) for value in nothing.values())
-    silent = published.measures(Dataset("disc21", "disc21", gallery(), [asked("q", "g01")], 10), {})
+    silent = figures(Dataset("disc21", "disc21", gallery(), [asked("q", "g01")], 10), {})
     assert set(silent.values()) == {0.0}
 
 
@@ -108,14 +117,14 @@ def test_only_the_best_scores_count_under_the_cap(monkeypatch: pytest.MonkeyPatc
     rankings = {"a": [("g00", 0.9), ("g01", 0.2)], "b": [("g02", 0.5), ("g03", 0.1)]}
     assert capped(rankings, 3) == ({"a": [("g00", 0.9), ("g01", 0.2)], "b": [("g02", 0.5)]}, 1)
     assert capped(rankings, 4) == (rankings, 0)
-    assert published.CAP == CAP == 500_000
+    assert protocols.CAP == CAP == 500_000
     data = Dataset("disc21", "disc21", gallery(), [asked("a", "g01"), asked("b")], 10)
-    assert published.measures(data, rankings)["uap"] == pytest.approx(1 / 3)
-    monkeypatch.setattr(published, "CAP", 3)
-    assert published.measures(data, rankings)["uap"] == pytest.approx(1 / 3)
+    assert figures(data, rankings)["uap"] == pytest.approx(1 / 3)
+    monkeypatch.setattr(protocols, "CAP", 3)
+    assert figures(data, rankings)["uap"] == pytest.approx(1 / 3)
     tied = {**rankings, "b": [("g02", 0.5), ("g03", 0.2)]}  # at the cap too the wrong one is taken
-    assert published.measures(data, tied)["uap"] == 0
-    assert published.measures(data, tied)["accuracy@1"] == 0
+    assert figures(data, tied)["uap"] == 0
+    assert figures(data, tied)["accuracy@1"] == 0
 
 
 # -- labelled ----------------------------------------------------------------------------------------------------------
@@ -151,7 +160,7 @@ def test_neighbours_vote_and_are_recalled(seed: int) -> None:
     rankings = {
         query.id: [*drawn(rng, [n for n in NAMES if n != query.id], 4), (query.id, 2.0)] for query in data.queries
     }
-    found = published.measures(data, rankings)
+    found = figures(data, rankings)
     by_hand: dict[str, list[float]] = {}
     for query in data.queries:
         label = labels[query.id]
@@ -174,7 +183,7 @@ def test_mean_average_precision_at_r_of_the_papers_example() -> None:
     data = labelled(labels)
     data = Dataset("labelled", "labelled", data.gallery, [asked("n0", junk="n0")], 30, labels=data.labels)
     order = ["n1", *(f"n{i}" for i in range(11, 30)), *(f"n{i}" for i in range(2, 11))]
-    found = published.measures(data, {"n0": [(name, 1 - i / 100) for i, name in enumerate(order)]})
+    found = figures(data, {"n0": [(name, 1 - i / 100) for i, name in enumerate(order)]})
     assert found["map@r"] == pytest.approx(0.1)
     assert found["recall@1"] == found["knn@1"] == 1
     assert found["knn@5"] == found["knn@20"] == 0
@@ -183,10 +192,10 @@ def test_mean_average_precision_at_r_of_the_papers_example() -> None:
 def test_the_same_score_for_all_gains_nothing() -> None:
     data = labelled({name: "ab"[i % 2] for i, name in enumerate(NAMES)})
     rankings = {query.id: [(name, 0.5) for name in NAMES if name != query.id] for query in data.queries}
-    found = published.measures(data, rankings)
+    found = figures(data, rankings)
     assert found["recall@1"] == found["recall@4"] == found["knn@1"] == found["knn@5"] == found["map@r"] == 0
     assert found["recall@8"] == 1  # seven are wrong: the eighth is right, however they come
-    assert not any(published.first_right(data, rankings).values())
+    assert not any(first_right(data, rankings).values())
 
 
 # -- shared categories -------------------------------------------------------------------------------------------------
@@ -207,12 +216,13 @@ def test_shared_categories() -> None:
         "g01": [("g02", 0.9), ("g03", 0.8)],
         "g02": [("g00", 0.5)],
     }
-    found = published.measures(data, rankings)
+    found = figures(data, rankings)
+    assert found["shared@1"] == pytest.approx((1 + 0 + 1 + 0) / 4)
     assert found["shared@5"] == pytest.approx((2 / 5 + 0 + 1 / 5 + 0) / 4)
     assert found["shared@10"] == pytest.approx((2 / 10 + 0 + 1 / 10 + 0) / 4)
     assert found["shared@all"] == pytest.approx((2 + 1 + 1 + 0) / (4 * 5))
-    assert published.first_right(data, rankings) == {"g00": True, "g01": False, "g02": True, "g03": False}
-    assert math.isnan(published.measures(Dataset("coco", "coco", gallery(), (), 11), {})["shared@5"])
+    assert first_right(data, rankings) == {"g00": True, "g01": False, "g02": True, "g03": False}
+    assert math.isnan(figures(Dataset("coco", "coco", gallery(), (), 11), {})["shared@5"])
 
 
 # -- Copydays, and Oxford and Paris ------------------------------------------------------------------------------------
@@ -241,7 +251,7 @@ def test_revisited_levels(seed: int) -> None:
     rankings = {query.id: drawn(rng) for query in queries}
     if seed % 2:  # everything is ranked, as the protocol has it
         rankings = {id_: [(str(n), float(rng.integers(9))) for n in rng.permutation(NAMES)] for id_ in rankings}
-    found = published.measures(Dataset("roxford", "revisited", gallery(), queries, 14), rankings)
+    found = figures(Dataset("roxford", "revisited", gallery(), queries, 14), rankings)
     for level in ("easy", "medium", "hard"):
         areas, precisions = [], []
         for query in queries:
@@ -263,19 +273,19 @@ def test_revisited_levels(seed: int) -> None:
 def test_revisited_by_hand() -> None:
     query = asked("q", "g01 g03", "g03", "g00")
     data = Dataset("rparis", "revisited", gallery(), [query], 14)
-    found = published.measures(data, {"q": [("g00", 0.9), ("g02", 0.8), ("g01", 0.7), ("g03", 0.6)]})
+    found = figures(data, {"q": [("g00", 0.9), ("g02", 0.8), ("g01", 0.7), ("g03", 0.6)]})
     # Easy without g00 and g03: g02, g01. One right, second: (0/1 + 1/2) / 2.
     assert found["map/easy"] == pytest.approx(0.25)
     # Medium: g02, g01, g03: ((0 + 1/2) + (1/2 + 2/3)) / 4.
     assert found["map/medium"] == pytest.approx(5 / 12)
     assert found["map/hard"] == pytest.approx(0.25)
     assert (found["mp@1/medium"], found["mp@5/medium"]) == (0, pytest.approx(2 / 3))
-    assert published.first_right(data, {"q": [("g00", 0.9), ("g03", 0.8)]}) == {"q": True}
+    assert first_right(data, {"q": [("g00", 0.9), ("g03", 0.8)]}) == {"q": True}
 
 
 def test_a_level_without_an_answer_is_not_a_number() -> None:
     data = Dataset("roxford", "revisited", gallery(), [asked("q", "g01")], 14)
-    found = published.measures(data, {"q": [("g01", 0.9)]})
+    found = figures(data, {"q": [("g01", 0.9)]})
     assert found["map/easy"] == found["map/medium"] == found["mp@10/easy"] == 1
     assert math.isnan(found["map/hard"]) and math.isnan(found["mp@1/hard"])
 
@@ -285,7 +295,7 @@ def test_copydays(seed: int) -> None:
     rng = np.random.default_rng(seed)
     queries = [asked(f"strong/2{i:03d}01", NAMES[i]) for i in range(6)] + [asked("crops/50/200000", "g00")]
     rankings = {query.id: drawn(rng) for query in queries}
-    found = published.measures(Dataset("copydays", "copydays", gallery(), queries, 14), rankings)
+    found = figures(Dataset("copydays", "copydays", gallery(), queries, 14), rankings)
     orders = [worst_order(rankings[query.id], set(query.truths)) for query in queries]
     areas = [area_under_straight_lines(order, 1) for order in orders]
     assert found == pytest.approx(
@@ -304,10 +314,10 @@ def test_means_are_those_of_the_queries() -> None:
     data = labelled({name: "ab"[i % 2] for i, name in enumerate(NAMES)})
     rng = np.random.default_rng(1)
     rankings = {query.id: drawn(rng, [n for n in NAMES if n != query.id]) for query in data.queries}
-    each = published.per_query(data, rankings)
-    assert published.measures(data, rankings) == pytest.approx({m: np.mean(list(v.values())) for m, v in each.items()})
+    each = protocols.judge(data, rankings).by_query
+    assert figures(data, rankings) == pytest.approx({m: np.mean(list(v.values())) for m, v in each.items()})
     assert set(each["map@r"]) == set(NAMES)
-    first = published.first_right(data, rankings)
+    first = first_right(data, rankings)
     assert first == {id_: value == 1 for id_, value in each["recall@1"].items()}
 
 
@@ -324,4 +334,4 @@ def test_means_are_those_of_the_queries() -> None:
 def test_rankings_that_cannot_be_judged(rankings: dict[str, Ranking], why: str) -> None:
     data = Dataset("disc21", "disc21", gallery(), [asked("q", "g01")], 10)
     with pytest.raises(UsageError, match=why):
-        published.measures(data, rankings)
+        figures(data, rankings)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from lookalike.bench.results import BenchReport, Pair, Row
 from lookalike.bench.stats import Interval
+from lookalike.bench.words import chance, counted, listed, number, percent, points, span
 
 REACH = 0.05
 """An entry is within reach of the best where its loss, at the far end of the interval, is no more than this."""
@@ -14,46 +16,79 @@ FASTER = 1.1
 """Times as fast as another: less is the weather of one run."""
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A headline in words: what an entry does in 70% of the queries, and does not do in any."""
+
+    does: str
+    never: str
+    more: str = "{} more"
+    less: str = "finds {} less"
+
+
+_SHARES = Told("finds the match first in", "no match was found first in")
+_AREAS = Told("has a mean average precision of", "no match was found in", "{} higher", "is {} lower")
+TOLD = {
+    "labelled": Told("finds an image of the same class first in", "no image of the same class was found first in"),
+    "coco": Told("finds an image with a category in common first in", "none with a category in common was first in"),
+    "copydays": _AREAS,
+    "revisited": _AREAS,
+}
+
+
+def told(report: BenchReport) -> Told:
+    return TOLD.get(report.dataset.protocol, _SHARES)
+
+
 def advise(report: BenchReport) -> str:
     """The best entry and those that cannot be told from it, then the best for its speed."""
     rows = report.rows()
     if not rows:
         return "Nothing was tried."
-    best = rows[0]
-    wanted = [query for query in report.queries if query.truth is not None]
-    originals = len({query.original for query in wanted})
-    asked = f"{counted(len(wanted), 'query', 'queries')} of {counted(originals, 'original')}"
-    if best.accuracy_at_1.value == 0:
-        return f"Nothing works here: no match was found first in {asked}, by none of {listed(_names(rows))}."
-    found = f"{percent(best.accuracy_at_1.value)} of {asked} (95 % interval {span(best.accuracy_at_1)})"
+    best, words = rows[0], told(report)
+    asked = counted(len(report.asked), "query", "queries")
+    if report.originals is not None:
+        asked += f" of {counted(report.originals, 'original')}"
+    if best.headline.value == 0:
+        return f"Nothing works here: {words.never} {asked}, by none of {listed(_names(rows))}."
+    over = "over" if words is _AREAS else "of"
+    found = f"{percent(best.headline.value)} {over} {asked} (95% interval {span(best.headline)})"
     if len(rows) == 1:
-        return f"{best.model} finds the match first in {found}. It was tried alone: name a second model to compare."
+        return f"{best.model} {words.does} {found}. It was tried alone: name a second model to compare."
     against = {pair.b: pair for pair in report.pairs() if pair.a == best.model}
     alike = [row for row in rows[1:] if not against[row.model].significant]
     worse = [row for row in rows[1:] if against[row.model].significant]
-    said = [f"{'Highest' if alike else 'Best'} here: {best.model} finds the match first in {found}."]
+    said = [f"{'Highest' if alike else 'Best'} here: {best.model} {words.does} {found}."]
     if alike:
         said.append(
             f"No difference can be shown between it and {listed(_names(alike), 'or')}:"
             " they may be as good, or more images would tell."
         )
     if worse:
-        said.append(_lead(worse, against[worse[0].model], len(report.pairs())))
-    return " ".join([*said, *_speed(report, against)])
+        said.append(_lead(words, worse, against[worse[0].model], len(report.pairs())))
+    return " ".join([*said, *_speed(words, report, against)])
 
 
-def _lead(worse: Sequence[Row], nearest: Pair, tests: int) -> str:
+def _lead(words: Told, worse: Sequence[Row], nearest: Pair, tests: int) -> str:
     """Which others the best is better than, and by how much."""
-    told = f"p {chance(nearest.p_holm)} by sign flips, corrected for {counted(tests, 'comparison')}"
+    shown = f"p {chance(nearest.p_holm)} by sign flips, corrected for {counted(tests, 'comparison')}"
     if len(worse) == 1:
-        return f"It is better than {nearest.b}: {points(nearest.difference)} more, {told}."
-    return (
-        f"It is better than {listed(_names(worse))}: the nearest, {nearest.b}, finds"
-        f" {points(nearest.difference)} less, {told}."
-    )
+        return f"It is better than {nearest.b}: {words.more.format(points(nearest.difference))}, {shown}."
+    return f"It is better than {listed(_names(worse))}: the nearest, {nearest.b}, {_less(words, nearest)}, {shown}."
 
 
-def _speed(report: BenchReport, against: dict[str, Pair]) -> list[str]:
+def _less(words: Told, pair: Pair) -> str:
+    """How much `b` is behind `a`."""
+    if _rounded(pair.difference) == 0:
+        return f"does as well ({span(pair.difference)} points)"
+    return words.less.format(points(pair.difference))
+
+
+def _rounded(interval: Interval) -> float:
+    return round(100 * interval.value, 1)
+
+
+def _speed(words: Told, report: BenchReport, against: dict[str, Pair]) -> list[str]:
     """The fastest entry on the Pareto line that loses little for certain."""
     best = report.rows()[0]
     speed = best.entry.images_per_second
@@ -69,7 +104,7 @@ def _speed(report: BenchReport, against: dict[str, Pair]) -> list[str]:
     fast = row.entry.images_per_second or 0.0
     said = (
         f"{row.model} is {number(fast / speed)} times as fast ({number(fast)} against {number(speed)} images/s)"
-        f" and finds {points(pair.difference)} less"
+        f" and {_less(words, pair)}"
     )
     if within:
         unproven = "" if pair.significant else "; that there is a difference cannot be shown"
@@ -81,40 +116,3 @@ def _speed(report: BenchReport, against: dict[str, Pair]) -> list[str]:
 
 def _names(rows: Sequence[Row]) -> list[str]:
     return [row.model for row in rows]
-
-
-def listed(names: Sequence[str], word: str = "and") -> str:
-    """One, two and three."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {word} {names[-1]}"
-
-
-def counted(number: int, one: str, more: str | None = None) -> str:
-    """A number and its noun."""
-    return f"{number:,} {one if number == 1 else more or one + 's'}"
-
-
-def percent(share: float) -> str:
-    """A fraction as text."""
-    return f"{100 * share:.1f} %"
-
-
-def span(interval: Interval) -> str:
-    """From where to where, in percent or in points."""
-    return f"{100 * interval.low:.1f} to {100 * interval.high:.1f}"
-
-
-def points(interval: Interval) -> str:
-    """A difference of shares with its interval."""
-    return f"{100 * interval.value:.1f} points ({span(interval)})"
-
-
-def chance(p: float) -> str:
-    """A p value after the letter: = 0.012, < 0.001."""
-    return "< 0.001" if p < 0.001 else f"= {p:.3f}" if p < 0.1 else f"= {p:.2f}"
-
-
-def number(amount: float) -> str:
-    """Two digits that count, or all before the point: 0.43, 4.3, 43, 4,300."""
-    if amount >= 10 or amount == 0:
-        return f"{amount:,.0f}"
-    return f"{amount:.1f}" if amount >= 1 else f"{amount:.2g}"

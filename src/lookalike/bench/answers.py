@@ -1,17 +1,20 @@
-"""What an entry of a benchmark answers: every query against the gallery, by exact search."""
+"""What an entry of a benchmark answers: every query against the gallery, by exact search.
+
+A million images and fifty thousand queries make no table that fits in memory: the gallery is read from the disk block
+by block, and the best answers so far are kept.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from lookalike import images
 from lookalike.bench.entries import Entry
-from lookalike.bench.results import Query
 from lookalike.bench.whitening import Whitening
 from lookalike.collection import Collection
 from lookalike.embedding import embed_pictures
@@ -20,89 +23,186 @@ from lookalike.indexing import Progress
 from lookalike.models import registry
 from lookalike.ranking import usual_of
 from lookalike.reranking import rerank
+from lookalike.store import Halves
 from lookalike.types import Hit, Hits, ImageRef, Usual, Vectors
 from lookalike.views import Views
 
-KEPT = 50
-"""Answers to a query that are kept: what comes behind them hardly moves any measure."""
-
 Ranking = list[tuple[str, float]]
+Scores = npt.NDArray[np.floating]
+
+_QUERIES, _ROWS = 512, 8192
+"""That are worked on at a time: 16 MB of cosines for each model."""
+
+_BEHIND = -30.0
+"""Less than the log odds of anything that was verified."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """(n, dim) vectors as they lie on the disk, in an order of their own; zeros where `place` is -1."""
+
+    stored: Halves
+    place: npt.NDArray[np.intp]
+
+    def __len__(self) -> int:
+        return len(self.place)
+
+    def block(self, start: int, stop: int) -> Vectors:
+        """Some of them, read."""
+        place = self.place[start:stop]
+        found = np.zeros((len(place), self.stored.shape[1]), dtype=np.float32)
+        found[place >= 0] = self.stored[place[place >= 0]]
+        return found
+
+    def all(self) -> Vectors:
+        return self.block(0, len(self))
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """Images of one part of the plan, by name, and the collections that have their vectors, by model."""
+    """Images that play one part, by name, and the collections that have their vectors, by model."""
 
     photos: Collection
     pictures: Mapping[str, ImageRef]
     sources: Mapping[str, Collection]
 
-    def vectors(self, model: str, names: Sequence[str] | None = None) -> Vectors:
-        """(n, dim) in the order of the names; zeros where the model could not read a picture."""
-        refs, rows = self.sources[model].vectors(model)
-        place = {ref.id: i for i, ref in enumerate(refs)}
-        wanted = [place.get(self.pictures[name].id) for name in (names or self.pictures)]
-        found = np.zeros((len(wanted), rows.shape[1]), dtype=np.float32)
-        there = [i for i, row in enumerate(wanted) if row is not None]
-        found[there] = rows[[row for row in wanted if row is not None]]
-        return found
+    def vectors(self, model: str) -> Rows:
+        """In the order of the names."""
+        files, stored = self.sources[model].mapped(model)
+        rows = {image.id: row for image, row in files.items()}
+        return Rows(stored, np.array([rows.get(ref.id, -1) for ref in self.pictures.values()], dtype=np.intp))
+
+    def some(self, count: int, seed: int) -> Side:
+        """So many of them, drawn by lot."""
+        names = list(self.pictures)
+        drawn = np.sort(np.random.default_rng(seed).permutation(len(names))[:count])
+        return Side(self.photos, {names[i]: self.pictures[names[i]] for i in drawn}, self.sources)
 
 
-def answer(
-    entry: Entry,
-    queries: Sequence[Query],
-    folder: Path,
-    asked: Collection,
-    gallery: Side,
-    fitting: Side,
-    workers: int,
-    tell: Progress,
-) -> dict[str, Ranking]:
-    """The best KEPT of the gallery for each query, by name, with a score that means the same for all queries."""
-    names = list(gallery.pictures)
-    cosines, apart = [], []
-    for model in entry.models:
-        shown = _shown(entry, model, queries, folder, asked)
-        known, others = gallery.vectors(model), fitting.vectors(model)
-        if entry.whiten:
-            whiten = Whitening.fit(others, entry.whiten)
-            shown = whiten(shown.reshape(-1, shown.shape[-1])).reshape(*shown.shape[:2], -1)
-            known, others = whiten(known), whiten(others)
-        cosines.append(_nearest(shown, known))
-        apart.append(_nearest(shown, others))
-    found: dict[str, Ranking] = {}
-    for i, query in enumerate(queries):
-        usual = [usual_of(each[i]) for each in apart]
-        if len(entry.models) == 1:
-            scores, known_usual = cosines[0][i].astype(np.float64), usual[0]
-        else:
-            scores = fused(np.stack([each[i] for each in cosines]).astype(np.float64), usual)
-            known_usual = usual_of(fused(np.stack([each[i] for each in apart]).astype(np.float64), usual))
-        best = np.argsort(-scores, kind="stable")[: max(KEPT, entry.verify)]
-        ranking = [(names[j], float(scores[j])) for j in best]
-        if entry.verify:
-            ranking = _verified(entry, query, folder, ranking, gallery, known_usual, workers)
-            tell(f"verifying ({entry.name})", i + 1, len(queries))
-        found[query.id] = ranking[:KEPT]
-    return found
+@dataclass(frozen=True, slots=True)
+class Game:
+    """All that entries play with.
+
+    queries: what is looked for; not a picture of the gallery by the same name
+    fitting: what whitening is fitted on; None where there is nothing for that
+    usual:   pictures that tell what cosine is usual for a query
+    depth:   how many answers to a query are kept
+    """
+
+    queries: Side
+    gallery: Side
+    fitting: Side | None
+    usual: Side
+    depth: int
 
 
-def _shown(entry: Entry, model: str, queries: Sequence[Query], folder: Path, asked: Collection) -> Vectors:
-    """(queries, views, dim); zeros where the model could not read a copy: it then finds nothing."""
-    refs, rows = asked.vectors(model)
-    of = {Path(ref.path).stem: row for ref, row in zip(refs, rows, strict=True)}
-    nothing = np.zeros(rows.shape[1], dtype=np.float32)
-    whole = np.stack([of.get(query.id, nothing) for query in queries])[:, None]
+@dataclass(frozen=True, slots=True, eq=False)
+class Known:
+    """A model's vectors: of the gallery, as they are; of the queries and the usual ones, whitened if the entry says so.
+
+    queries: (q, dim), of the whole pictures
+    unread:  (q,) those that the model could not read
+    usual:   (u, dim)
+    """
+
+    model: str
+    gallery: Rows
+    queries: Vectors
+    unread: npt.NDArray[np.bool_]
+    usual: Vectors
+    whiten: Whitening | None
+
+    @classmethod
+    def of(cls, model: str, entry: Entry, game: Game) -> Known:
+        gallery, queries, usual = (side.vectors(model) for side in (game.gallery, game.queries, game.usual))
+        unread = queries.place < 0
+        if not entry.whiten or game.fitting is None:
+            return cls(model, gallery, queries.all(), unread, usual.all(), None)
+        whiten = Whitening.fit(game.fitting.vectors(model).all(), entry.whiten)
+        return cls(model, gallery, whiten(queries.all()), unread, whiten(usual.all()), whiten)
+
+    @property
+    def dim(self) -> int:
+        return int(self.usual.shape[1])
+
+    def block(self, start: int, stop: int) -> Vectors:
+        """Some of the gallery."""
+        rows = self.gallery.block(start, stop)
+        return self.whiten(rows) if self.whiten else rows
+
+    def shown(self, start: int, paths: Sequence[str], views: Views) -> Vectors:
+        """(queries, views, dim) of the queries from number `start` on."""
+        whole = self.queries[start : start + len(paths), None]
+        if not views.further:
+            return whole
+        card = registry.card(self.model)
+        backbone = registry.load(card)
+        further = [embed_pictures(backbone, views.of(images.read(path, side=card.input.read_side))) for path in paths]
+        others = [self.whiten(each) if self.whiten else each for each in further]
+        return np.concatenate([whole, np.stack(others)], axis=1)
+
+
+@dataclass(eq=False)
+class _Best:
+    """Of each query the best so far: (queries, count) scores and places in the gallery."""
+
+    queries: int
+    count: int
+    scores: Scores = field(init=False)
+    places: npt.NDArray[np.intp] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.scores = np.full((self.queries, 0), -np.inf)
+        self.places = np.zeros((self.queries, 0), dtype=np.intp)
+
+    def add(self, start: int, scores: Scores) -> None:
+        """(queries, rows) of the gallery from `start` on."""
+        places = np.broadcast_to(np.arange(start, start + scores.shape[1]), scores.shape)
+        self.scores = np.concatenate([self.scores, scores], axis=1)
+        self.places = np.concatenate([self.places, places], axis=1)
+        if self.scores.shape[1] > self.count:
+            kept = np.argpartition(-self.scores, self.count - 1, axis=1)[:, : self.count]
+            self.scores = np.take_along_axis(self.scores, kept, axis=1)
+            self.places = np.take_along_axis(self.places, kept, axis=1)
+
+    def of(self, i: int) -> list[tuple[int, float]]:
+        """Of a query, the places and their scores, falling."""
+        order = np.lexsort((self.places[i], -self.scores[i]))
+        return list(zip(self.places[i][order].tolist(), self.scores[i][order].tolist(), strict=True))
+
+
+def answers(entry: Entry, game: Game, workers: int, tell: Progress) -> tuple[dict[str, Ranking], int]:
+    """The best `depth` of the gallery for each query, less the query itself where that is in there, with scores.
+
+    Scores mean the same for all queries; one that a model could not read finds nothing. Returns the numbers in a vector
+    of all models, too.
+    """
+    known = [Known.of(model, entry, game) for model in entry.models]
+    unread = np.logical_or.reduce([each.unread for each in known])
+    names, ids = list(game.gallery.pictures), list(game.queries.pictures)
     views = Views(mirror=entry.mirror, crops=entry.crops)
-    if not views.further:
-        return np.asarray(whole, dtype=np.float32)
-    card = registry.card(model)
-    backbone = registry.load(card)
-    further = [
-        embed_pictures(backbone, views.of(images.read(str(folder / f"{query.id}.jpg"), side=card.input.read_side)))
-        for query in queries
-    ]
-    return np.concatenate([whole, np.stack(further)], axis=1)
+    count = max(game.depth, entry.verify)
+    found: dict[str, Ranking] = {}
+    for first in range(0, len(ids), _QUERIES):
+        chunk = ids[first : first + _QUERIES]
+        paths = [game.queries.pictures[id_].path for id_ in chunk]
+        shown = [each.shown(first, paths, views) for each in known]
+        apart = [_nearest(each, one.usual) for each, one in zip(shown, known, strict=True)]
+        usual = [[usual_of(each[i]) for each in apart] for i in range(len(chunk))]
+        best = _Best(len(chunk), min(len(names), count + 1))  # one may be the query itself
+        for start in range(0, len(names), _ROWS):
+            cosines = [_nearest(s, one.block(start, start + _ROWS)) for s, one in zip(shown, known, strict=True)]
+            best.add(start, _together(cosines, usual))
+        together = _together(apart, usual)
+        for i, id_ in enumerate(chunk):
+            if unread[first + i]:
+                continue
+            ranking = [(names[j], score) for j, score in best.of(i) if names[j] != id_][:count]
+            if entry.verify:
+                ranking = _verified(entry, id_, game, ranking, usual_of(together[i]), workers)
+            found[id_] = [(name, round(score, 9)) for name, score in ranking[: game.depth]]
+            tell(f"asking ({entry.name})", first + i + 1, len(ids))
+    return found, sum(each.dim for each in known)
 
 
 def _nearest(shown: Vectors, known: Vectors) -> npt.NDArray[np.float32]:
@@ -110,19 +210,33 @@ def _nearest(shown: Vectors, known: Vectors) -> npt.NDArray[np.float32]:
     found = shown[:, 0] @ known.T
     for view in range(1, shown.shape[1]):
         np.maximum(found, shown[:, view] @ known.T, out=found)
-    return np.asarray(np.clip(found, -1, 1), dtype=np.float32)
+    return np.asarray(np.clip(found, -1, 1, out=found), dtype=np.float32)
 
 
-def _verified(
-    entry: Entry, query: Query, folder: Path, ranking: Ranking, gallery: Side, usual: Usual, workers: int
-) -> Ranking:
-    """The ranking with its first hits in the order of their chance, which then is their score."""
+def _together(cosines: Sequence[npt.NDArray[np.float32]], usual: Sequence[Sequence[Usual]]) -> Scores:
+    """(queries, pictures) of several models as one."""
+    if len(cosines) == 1:
+        return cosines[0]
+    tables = zip(*cosines, strict=True)
+    rows = [fused(np.stack(table).astype(np.float64), each) for table, each in zip(tables, usual, strict=True)]
+    return np.stack(rows)
+
+
+def _verified(entry: Entry, id_: str, game: Game, ranking: Ranking, usual: Usual, workers: int) -> Ranking:
+    """The ranking with its first hits in the order of their chance: the log odds are their score."""
+    gallery = game.gallery
+    name_of = {gallery.pictures[name].path: name for name, _ in ranking}
     items = tuple(Hit(rank, score, gallery.pictures[name]) for rank, (name, score) in enumerate(ranking, 1))
-    hits = Hits(query.id, entry.name, items, usual)
-    path = str(folder / f"{query.id}.jpg")
+    hits = Hits(id_, entry.name, items, usual)
+    path = game.queries.pictures[id_].path
     (judged,) = rerank(
         gallery.photos, path, [hits], method=entry.method, top=entry.verify, mirror=entry.mirror, workers=workers
     )
-    name_of = {gallery.pictures[name].id: name for name, _ in ranking}
-    # What was not verified stays behind what was, in its order.
-    return [(name_of[hit.image.id], hit.evidence.chance if hit.evidence else (hit.cosine - 2) * 1e-3) for hit in judged]
+    return [(name_of[hit.path], _log_odds(hit)) for hit in judged]
+
+
+def _log_odds(hit: Hit) -> float:
+    """That it shows the same; where the chance is as high as can be, and in what was not verified, cosine decides."""
+    if hit.evidence is None:
+        return _BEHIND + hit.cosine
+    return math.log(hit.evidence.chance / (1 - hit.evidence.chance)) + 1e-6 * hit.cosine

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lookalike.bench.datasets import DatasetQuery
+from lookalike.bench.datasets import Query
 from lookalike.errors import StorageError, UnreadableImage
 from lookalike.writing import showable, write_whole
 
@@ -33,7 +33,7 @@ def link_files(folder: Path, files: Mapping[str, Path], root: Path) -> dict[str,
     return names
 
 
-def query_files(folder: Path, queries: Sequence[DatasetQuery], root: Path) -> dict[str, str]:
+def query_files(folder: Path, queries: Sequence[Query], root: Path) -> dict[str, str]:
     """As `link_files`, for queries: those with a box are cut to it, without loss."""
     found = link_files(folder / "whole", {query.id: query.path for query in queries if query.box is None}, root)
     base = os.path.join(os.path.realpath(folder), "cut")

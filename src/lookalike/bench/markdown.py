@@ -4,49 +4,51 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
 
-from lookalike.bench.advice import chance, counted, number, percent, points, span
-from lookalike.bench.results import BenchReport, GroupScore, Row
-from lookalike.bench.stats import Interval
+from lookalike.bench.results import GROUPS, BenchReport, Row
+from lookalike.bench.words import chance, counted, number, plain, points, share, title
 from lookalike.writing import showable
 
 
 def render(report: BenchReport) -> str:
     """All tables, with the recommendation before and the machine behind them. Ends with a line feed."""
     rows, pairs = report.rows(), report.pairs()
+    measures = list(rows[0].measures) if rows else []
+    asked = counted(len(report.dataset.queries), "query", "queries")
+    units = "queries" if report.originals is None else "originals"
     parts = [
-        f"# Benchmark: {_text(report.dataset)}",
-        f"{_text(report.folder)}: {counted(len(report.queries), 'query', 'queries')}, seed {report.seed}.",
+        f"# Benchmark: {_text(report.dataset.name)}",
+        f"{_text(report.folder)}: {asked}, {counted(len(report.dataset.gallery), 'image')}, seed {report.seed}.",
         _text(report.recommendation()),
-        "Shares in percent, with 95 % intervals from a bootstrap over the originals. Ties count against a method.",
+        f"Shares in percent, with 95% intervals from a bootstrap over the {units}. Ties count against a method.",
         _table(
-            ["entry", "accuracy@1", "top 3", "µAP", "recall@P90", "images/s", "bytes a vector", "ms a query"],
-            [[_text(row.model), *_figures(row)] for row in rows],
+            ["entry", *map(title, measures), "images/s", "bytes a vector", "ms a query"],
+            [[_text(row.model), *_figures(row, measures)] for row in rows],
         ),
     ]
     notes = [f"{_text(row.model)}: {_text(row.entry.note)}" for row in rows if row.entry.note]
     if notes:
         parts.append("\n".join(f"- {note}" for note in notes))
-    for title, groups in (("grade", [row.by_grade for row in rows]), ("operator", [row.by_operator for row in rows])):
-        labels = list(dict.fromkeys(label for group in groups for label in group))
-        if labels:
+    for group in GROUPS:
+        scores = [row.groups[group] for row in rows if group in row.groups]
+        if scores:
             parts += [
-                f"## Accuracy@1 by {title}",
+                f"## {report.headline.capitalize()} by {group}",
                 _table(
-                    [title, "queries", *(_text(row.model) for row in rows)],
+                    [group, "queries", *(_text(row.model) for row in rows)],
                     [
-                        [_text(label), str(groups[0][label].queries), *(_group(group[label]) for group in groups)]
-                        for label in labels
+                        [_text(label), str(first.queries), *(share(each[label].accuracy) for each in scores)]
+                        for label, first in scores[0].items()
                     ],
                 ),
             ]
     if pairs:
         parts += [
-            "## Differences in accuracy@1",
-            "p by sign flips of whole originals, corrected for all comparisons (Holm).",
+            f"## Differences in {report.headline}",
+            f"p by sign flips of whole {units}, corrected for all comparisons (Holm)."
+            " Queries are counted by whether the first answer is right.",
             _table(
-                ["a", "b", "a finds more by", "p", "", "both", "neither", "only a", "only b"],
+                ["a", "b", "a is higher by", "p", "", "both", "neither", "only a", "only b"],
                 [
                     [
                         *(
@@ -56,44 +58,29 @@ def render(report: BenchReport) -> str:
                             chance(pair.p_holm).removeprefix("= "),
                         ),
                         "a is better" if pair.significant else "no difference shown",
-                        *(str(len(ids)) for ids in (pair.both, pair.neither, pair.only_a, pair.only_b)),
+                        *(f"{len(ids):,}" for ids in (pair.both, pair.neither, pair.only_a, pair.only_b)),
                     ]
                     for pair in pairs
                 ],
             ),
         ]
-    for title, facts in (("Data", report.facts), ("Machine", report.machine), ("Versions", report.versions)):
+    if report.warnings:
+        parts += ["## Notes", "\n".join(f"- {_text(warning)}" for warning in report.warnings)]
+    for heading, facts in (("Data", report.facts), ("Machine", report.machine), ("Versions", report.versions)):
         if facts:
             parts += [
-                f"## {title}",
+                f"## {heading}",
                 "\n".join(f"- {_text(key.replace('_', ' '))}: {_text(plain(value))}" for key, value in facts.items()),
             ]
     return "\n\n".join(parts) + "\n"
 
 
-def plain(value: Any) -> str:
-    """A fact as text."""
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {plain(one)}" for key, one in value.items())
-    if isinstance(value, list | tuple):
-        return ", ".join(plain(one) for one in value) or "none"
-    if isinstance(value, int) and not isinstance(value, bool):
-        return f"{value:,}"
-    return "unknown" if value is None else str(value)
-
-
-def _figures(row: Row) -> list[str]:
-    intervals = (row.accuracy_at_1, row.accuracy_at_3, row.micro_ap, row.recall_at_p90)
+def _figures(row: Row, measures: Sequence[str]) -> list[str]:
     costs = (row.entry.images_per_second, row.entry.bytes_per_vector, row.entry.ms_per_query)
-    return [*map(_share, intervals), *("" if cost is None else number(cost) for cost in costs)]
-
-
-def _share(interval: Interval) -> str:
-    return f"{percent(interval.value).removesuffix(' %')} ({span(interval)})"
-
-
-def _group(score: GroupScore) -> str:
-    return _share(score.accuracy)
+    return [
+        *(share(row.measures[measure]) for measure in measures),
+        *("" if cost is None else number(cost) for cost in costs),
+    ]
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from lookalike.bench.copies import GRADES, OPERATORS, Grade, Step
-from lookalike.bench.results import Query
+from lookalike.bench.datasets import Edits, Query
+from lookalike.bench.words import counted
 from lookalike.errors import UsageError
 
 FEWEST_IMAGES = 30
@@ -24,7 +26,7 @@ MOST_BACKGROUNDS, MOST_FITTING = 20, 1000
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Names are paths relative to the folder."""
+    """Names are paths relative to the folder; those of queries are relative to where they are made."""
 
     gallery: list[str]
     fitting: list[str]
@@ -42,9 +44,9 @@ def plan(names: Sequence[str], seed: int, originals: int, *, besides: str = "") 
     """
     if len(names) < FEWEST_IMAGES:
         raise UsageError(
-            f"{len(names)} different images{besides}: a benchmark needs {FEWEST_IMAGES} at the very least, to be split"
-            " into a gallery, queries without a match, and others; some hundreds tell models apart: name a larger"
-            " folder"
+            f"{counted(len(names), 'different image')}{besides}: a benchmark needs {FEWEST_IMAGES} at the very least,"
+            " to be split into a gallery, queries without a match, and others; some hundreds tell models apart:"
+            " name a larger folder"
         )
     rng = np.random.default_rng([seed, 1])
     shuffled = [str(name) for name in rng.permutation(sorted(names))]
@@ -61,10 +63,17 @@ def plan(names: Sequence[str], seed: int, originals: int, *, besides: str = "") 
         for grade in wanted:
             # A step that shares no factor with the number of operators: each comes up in every grade.
             operator = operators[(i + GRADES.index(grade) * 7) % len(operators)]
-            truth = str(original) if i < min(originals, len(gallery)) else None
             name = f"{len(queries):05d}-{operator}-{grade}"
             steps = _steps(operator, grade, rng)
-            queries.append(Query(name, operator, grade, int(rng.integers(2**31)), str(original), truth, steps))
+            queries.append(
+                Query(
+                    name,
+                    Path(f"{name}.jpg"),
+                    frozenset([str(original)] if i < min(originals, len(gallery)) else []),
+                    original=str(original),
+                    edits=Edits(operator, grade, int(rng.integers(2**31)), steps),
+                )
+            )
     return Plan(sorted(map(str, gallery)), sorted(map(str, fitting)), sorted(map(str, backgrounds)), queries)
 
 

@@ -31,8 +31,8 @@ def colour(number: int) -> str:
     return f"c{(number - 1) % COLOURS + 1}"
 
 
-def scatter(rows: Sequence[Row], pareto: Sequence[Row]) -> Markup:
-    """Accuracy@1 with its interval against images/s on a log axis, and the Pareto line; empty where no speed is known.
+def scatter(rows: Sequence[Row], pareto: Sequence[Row], headline: str) -> Markup:
+    """The headline with its interval against images/s on a log axis, and the Pareto line; empty without any speed.
 
     Points bear the entry's number, from 1, in the order of `rows`.
     """
@@ -41,8 +41,8 @@ def scatter(rows: Sequence[Row], pareto: Sequence[Row]) -> Markup:
         return Markup("")
     speeds = [row.entry.images_per_second or 1.0 for _, row in timed]
     ticks = _log_ticks(min(speeds), max(speeds))
-    low = math.floor(min(row.accuracy_at_1.low for _, row in timed) * 10) / 10
-    high = math.ceil(max(row.accuracy_at_1.high for _, row in timed) * 10) / 10
+    low = math.floor(min(row.headline.low for _, row in timed) * 10) / 10
+    high = math.ceil(max(row.headline.high for _, row in timed) * 10) / 10
     high = max(high, low + 0.1)
 
     def x(speed: float | None) -> float:
@@ -54,19 +54,20 @@ def scatter(rows: Sequence[Row], pareto: Sequence[Row]) -> Markup:
 
     parts = [_share_line(tenth, y(tenth / 10)) for tenth in _tenths(low, high)]
     parts += [_speed_line(tick, x(tick)) for tick in ticks]
-    parts += _steps([(x(row.entry.images_per_second), y(row.accuracy_at_1.value)) for row in pareto])
+    parts += _steps([(x(row.entry.images_per_second), y(row.headline.value)) for row in pareto])
     # Intervals behind all points. The best last: where points lie on each other, it is on top.
-    places = [(i, row, x(row.entry.images_per_second), [y(v) for v in _values(row.accuracy_at_1)]) for i, row in timed]
+    places = [(i, row, x(row.entry.images_per_second), [y(v) for v in _values(row.headline)]) for i, row in timed]
     parts += [_spread(number, at, ys) for number, _, at, ys in reversed(places)]
     parts += [_point(number, row, at, ys[1]) for number, row, at, ys in reversed(places)]
     return Markup('<svg class="scatter" height="{}" role="img" aria-label="{}">{}</svg>').format(
-        HEIGHT, "Accuracy@1 against images per second: the figures are in the table above", Markup("").join(parts)
+        HEIGHT, f"{headline} against images per second: the figures are in the table above", Markup("").join(parts)
     )
 
 
 def bar(interval: Interval, number: int) -> Markup:
-    """A share as a bar with its interval; what it says is beside it as text."""
-    low, value, high = (100 * min(max(v, 0.0), 1.0) for v in (interval.low, interval.value, interval.high))
+    """A share as a bar with its interval, if one is known; what it says is beside it as text."""
+    edges = (interval.value if math.isnan(v) else v for v in _values(interval))
+    low, value, high = (0.0 if math.isnan(v) else 100 * min(max(v, 0.0), 1.0) for v in edges)
     return Markup(
         '<svg class="bar {}" aria-hidden="true"><rect class="track" width="100%" height="100%"/>'
         '<rect class="fill" width="{:.1f}%" height="100%"/>'
@@ -81,7 +82,7 @@ def _values(interval: Interval) -> tuple[float, float, float]:
 
 
 def _tenths(low: float, high: float) -> list[int]:
-    """Grid lines at each 10 %; at each 20 % where these would be many."""
+    """Grid lines at each 10%; at each 20% where these would be many."""
     every = 1 if high - low < 0.65 else 2
     return [tenth for tenth in range(round(low * 10), round(high * 10) + 1) if tenth % every == 0]
 
@@ -101,7 +102,7 @@ def _log_ticks(least: float, most: float) -> list[float]:
 
 def _share_line(tenth: int, y: float) -> Markup:
     return Markup(
-        '<line class="grid" x1="{}%" x2="{}%" y1="{:.1f}" y2="{:.1f}"/><text class="end" x="{}%" y="{:.1f}">{} %</text>'
+        '<line class="grid" x1="{}%" x2="{}%" y1="{:.1f}" y2="{:.1f}"/><text class="end" x="{}%" y="{:.1f}">{}%</text>'
     ).format(LEFT, RIGHT, y, y, LEFT - 1, y + 4, 10 * tenth)
 
 

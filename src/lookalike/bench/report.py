@@ -22,13 +22,17 @@ from markupsafe import Markup
 
 from lookalike import __version__
 from lookalike.bench import plots
-from lookalike.bench.advice import chance, counted, number, percent, points, span
-from lookalike.bench.markdown import plain
-from lookalike.bench.results import BenchReport, GroupScore, Pair, Query
+from lookalike.bench.datasets import Query
+from lookalike.bench.results import GROUPS, BenchReport, Pair, Row
+from lookalike.bench.stats import Interval
+from lookalike.bench.words import chance, counted, number, percent, plain, points, share, span, title
 from lookalike.writing import showable
 
 LISTED = 12
 """Queries at most in each list of a pair."""
+
+MOST_COLUMNS = 4
+"""Of measures in the table: where there are more, bars show all of them."""
 
 MOST_PICTURES = 500
 """In a page; where that is too few, the lists are shorter."""
@@ -40,6 +44,7 @@ def render(report: BenchReport, picture: Callable[[str], bytes | None]) -> str:
     """The report as HTML text, free of surrogates. `picture` gives a small JPEG by query id or image name, or None."""
     rows = report.rows()
     numbers = {row.model: i for i, row in enumerate(rows, 1)}
+    measures = list(rows[0].measures) if rows else []
     gallery = _Gallery(report, numbers, picture)
     style = _source("report.css") + _source("bench.css")
     script = _source("bench.js")
@@ -48,20 +53,15 @@ def render(report: BenchReport, picture: Callable[[str], bytes | None]) -> str:
         rows=rows,
         pairs=report.pairs(),
         number_of=numbers,
-        scatter=plots.scatter(rows, report.pareto()),
+        units="queries" if report.originals is None else "originals",
+        columns=_columns(report.headline, measures),
+        panels=_panels(rows, measures),
+        scatter=plots.scatter(rows, report.pareto(), title(report.headline)),
         untimed=[row.model for row in rows if not row.entry.images_per_second],
-        groups=[
-            ("grade", "", list(_panels([(row.model, row.by_grade) for row in rows]))),
-            (
-                "operator",
-                ", the hardest first",
-                _hardest_first(_panels([(row.model, row.by_operator) for row in rows])),
-            ),
-        ],
         gallery=gallery,
         kinds=KINDS,
         most=MOST_PICTURES,
-        data=gallery.as_data() if len(rows) > 1 else None,
+        data=gallery.as_data() if gallery.any() else None,
         style=Markup(style),  # noqa: S704 - the package's own files
         script=Markup(script),  # noqa: S704
         style_hash=_hash(style),
@@ -71,17 +71,40 @@ def render(report: BenchReport, picture: Callable[[str], bytes | None]) -> str:
     )
 
 
-Panel = tuple[str, int, list[tuple[str, GroupScore]]]
-"""A grade or an operator, how many queries, and each entry's score."""
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A grade, an operator or a measure: how many queries, where that is worth saying, and each entry's score."""
+
+    label: str
+    queries: int | None
+    scores: list[tuple[str, Interval]]
 
 
-def _panels(scores: Sequence[tuple[str, Mapping[str, GroupScore]]]) -> Iterator[Panel]:
-    for label in scores[0][1] if scores else ():
-        yield label, scores[0][1][label].queries, [(model, groups[label]) for model, groups in scores]
+def _columns(headline: str, measures: Sequence[str]) -> list[str]:
+    """The measures that the table has: all, or the headline and those of its kind first."""
+    if len(measures) <= MOST_COLUMNS:
+        return list(measures)
+    kind = headline.partition("/")[0].partition("@")[0]
+    alike = [measure for measure in measures if measure.partition("/")[0].partition("@")[0] == kind]
+    return list(dict.fromkeys([headline, *alike, *measures]))[:MOST_COLUMNS]
 
 
-def _hardest_first(panels: Iterator[Panel]) -> list[Panel]:
-    return sorted(panels, key=lambda panel: sum(score.accuracy.value for _, score in panel[2]))
+def _panels(rows: Sequence[Row], measures: Sequence[str]) -> dict[str, list[Panel]]:
+    """Bars by what they tell apart: grades and operators, the hardest first; or measures, where these are many."""
+    found = {}
+    for group in GROUPS if rows else ():
+        each = [
+            Panel(label, score.queries, [(row.model, row.groups[group][label].accuracy) for row in rows])
+            for label, score in rows[0].groups.get(group, {}).items()
+        ]
+        if group == "operator":
+            each.sort(key=lambda panel: sum(score.value for _, score in panel.scores))
+        found[group] = each
+    if not any(found.values()):
+        found["measure"] = [
+            Panel(title(measure), None, [(row.model, row.measures[measure]) for row in rows]) for measure in measures
+        ]
+    return {kind: each for kind, each in found.items() if each}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,15 +130,12 @@ class _Gallery:
     """By name: its number in the page, and its data URI."""
 
     def __post_init__(self) -> None:
-        queries = self.report.queries
+        queries = [query for query in self.report.asked if query.truth is not None]
         order = np.random.default_rng(self.report.seed).permutation(len(queries)).tolist()
         self._query = {queries[i].id: queries[i] for i in order}
         self._rank = {id_: rank for rank, id_ in enumerate(self._query)}
         self._result = {result.model: result for result in self.report.results}
-        self._hits = {
-            model: dict(zip((query.id for query in queries), self.report.hits(model).tolist(), strict=True))
-            for model in self._result
-        }
+        self._right = {model: self.report.first_right(model) for model in self._result}
         for self.listed in (LISTED, LISTED // 2, LISTED // 3, LISTED // 6, 1):
             self.shown = {(pair.a, pair.b): self._lists(pair) for pair in self.report.pairs()}
             names = dict.fromkeys(name for pair in self.shown for name in self._needed(pair))
@@ -125,16 +145,20 @@ class _Gallery:
         found = [(name, data) for name, data in kept if data]
         self.pictures = {name: (i, _uri(data)) for i, (name, data) in enumerate(found)}
 
+    def any(self) -> bool:
+        """Whether there is something to show."""
+        return any(queries for lists in self.shown.values() for queries in lists.values())
+
     def number(self, name: str | None) -> int | None:
         """Of a picture in the page; None where there is none."""
         return self.pictures[name][0] if name in self.pictures else None
 
     def answer(self, model: str, query: Query) -> Answer:
-        ranking = self._result[model].rankings.get(query.id, ())
+        ranking = [hit for hit in self._result[model].rankings.get(query.id, ()) if hit[0] not in query.junk]
         if not ranking:
             return Answer(None, 0.0, False, False)
         name, score = max(ranking, key=lambda hit: hit[1])
-        right = self._hits[model][query.id]
+        right = self._right[model][query.id]
         return Answer(name, float(score), right, not right and name == query.truth)
 
     def as_data(self) -> Markup:
@@ -144,7 +168,7 @@ class _Gallery:
         data = {
             "models": [showable(model) for model in self.numbers],
             "queries": [
-                [query.edits, query.grade, showable(query.truth or ""), self.number(id_), self.number(query.truth)]
+                [showable(_heading(query)), showable(query.truth or ""), self.number(id_), self.number(query.truth)]
                 for id_, query in used.items()
             ],
             "answers": [[self._answer_data(model, query) for query in used.values()] for model in self.numbers],
@@ -167,7 +191,10 @@ class _Gallery:
 
     def _lists(self, pair: Pair) -> dict[str, list[Query]]:
         return {
-            kind: [self._query[id_] for id_ in sorted(getattr(pair, kind), key=self._rank.__getitem__)[: self.listed]]
+            kind: [
+                self._query[id_]
+                for id_ in sorted(self._rank.keys() & {*getattr(pair, kind)}, key=self._rank.__getitem__)[: self.listed]
+            ]
             for kind in KINDS
         }
 
@@ -177,6 +204,11 @@ class _Gallery:
                 for name in (query.id, query.truth, *(self.answer(model, query).name for model in models)):
                     if name is not None:
                         yield name
+
+
+def _heading(query: Query) -> str:
+    """What was done to it, or what it is called."""
+    return query.id if query.edits is None else f"{query.edits.words}, {query.edits.grade}"
 
 
 def _breakable(model: str) -> Markup:
@@ -210,10 +242,13 @@ _pages.filters.update(
     breakable=_breakable,
     chance=chance,
     counted=counted,
+    heading=_heading,
     number=number,
     percent=percent,
-    points=points,
-    span=span,
     plain=plain,
+    points=points,
+    share=share,
+    span=span,
+    title=title,
 )
 _pages.globals.update(bar=plots.bar, colour=plots.colour)

@@ -70,13 +70,13 @@ class Bootstrap:
                 weights[stratum, column] = np.bincount(drawn, minlength=len(stratum))
         return cls(cluster, flags, weights)
 
-    def share(self, hits: Flags, among: Flags | None = None) -> Interval:
-        """The share of hits in the queries that have a match, (q,), or in those of them that are `among`."""
-        counted = self.wanted if among is None else self.wanted & among
-        return self._interval(self._rounds(hits, counted), counted)
+    def share(self, values: Flags | Floats, among: Flags | None = None) -> Interval:
+        """The mean of (q,) values from 0 to 1, such as hits, over the queries that have a match, or those `among`."""
+        counted = self.wanted if among is None else among
+        return self._interval(self._rounds(values, counted), counted)
 
-    def difference(self, a: Flags, b: Flags) -> Interval:
-        """How much larger the share of hits is in `a` than in `b`, -1 to 1, paired by query."""
+    def difference(self, a: Flags | Floats, b: Flags | Floats) -> Interval:
+        """How much larger the mean of (q,) values is in `a` than in `b`, -1 to 1, paired by query."""
         found = self._rounds(a.astype(float) - b, self.wanted)
         interval = self._interval(found, self.wanted, least=-1.0)
         if np.array_equal(a[self.wanted], b[self.wanted]):
@@ -84,18 +84,18 @@ class Bootstrap:
             return Interval(0.0, -unseen, unseen)
         return interval
 
-    def differences(self, a: Flags, b: Flags) -> Whole:
-        """(clusters,) how many more hits `a` has in each cluster than `b`."""
-        more = np.where(self.wanted, a.astype(float) - b, 0)
-        return np.rint(self._sums(more)).astype(np.intp)
+    def differences(self, a: Flags | Floats, b: Flags | Floats) -> Whole:
+        """(clusters,) how much more `a` has in each cluster than `b`, in thousandths of a hit."""
+        more = np.where(self.wanted, np.rint(1000 * (a.astype(float) - b)), 0)
+        return self._sums(more).astype(np.intp)
 
-    def ranked(self, query: Whole, score: Floats, right: Flags) -> tuple[Interval, Interval]:
-        """Micro-AP and recall@P90 of predictions of all queries, (p,) each: see `measures` for what these are.
+    def ranked(self, query: Whole, right: Flags, truths: Whole) -> tuple[Interval, Interval]:
+        """Micro-AP and recall@P90 of predictions of all queries in one list, the best first: see `measures`.
 
-        A query that was drawn twice counts as two queries with the same predictions. Ties go against the method.
+        `query` (p,) is whose each is, `right` (p,) whether it is right, `truths` (q,) how many each query has.
+        A query that was drawn twice counts as two queries with the same predictions.
         """
-        order = np.lexsort((right, -score))
-        right, cluster = right[order], self.cluster[query[order]]
+        cluster = self.cluster[query]
         if not right.any():
             nothing = np.zeros(self.weights.shape[1])
             return self._interval(nothing, self.wanted), self._interval(nothing, self.wanted)
@@ -104,18 +104,18 @@ class Bootstrap:
         # Only what is wrong before a right one matters. It is summed up from one right one to the next.
         section = np.searchsorted(places, wrong)
         sections, starts = np.unique(section, return_index=True)
-        truths = self._sums(self.wanted.astype(float)) @ self.weights
-        areas, recalls = np.empty(len(truths)), np.empty(len(truths))
-        step = max(1, _MOST_CELLS // (len(order) + 1))
-        for start in range(0, len(truths), step):
+        wanted = self._sums(truths.astype(float)) @ self.weights
+        areas, recalls = np.empty(len(wanted)), np.empty(len(wanted))
+        step = max(1, _MOST_CELLS // (len(cluster) + 1))
+        for start in range(0, len(wanted), step):
             weights = self.weights[:, start : start + step]
             wrongs = np.zeros((len(places), weights.shape[1]))
             if len(wrong):
                 wrongs[sections] = np.add.reduceat(weights[cluster[wrong]], starts, axis=0)
             area, found = _curve(np.cumsum(wrongs, axis=0), weights[cluster[places]].astype(float))
             with np.errstate(invalid="ignore"):
-                areas[start : start + step] = area / truths[start : start + step]
-                recalls[start : start + step] = found / truths[start : start + step]
+                areas[start : start + step] = area / wanted[start : start + step]
+                recalls[start : start + step] = found / wanted[start : start + step]
         return self._interval(areas, self.wanted), self._interval(recalls, self.wanted)
 
     def _sums(self, values: Floats) -> npt.NDArray[np.float32]:
@@ -169,6 +169,7 @@ def sign_flip(differences: Whole) -> float:
 
     Two-sided, and exact for any number of clusters: the sum's distribution is built up cluster by cluster. Never 0.
     """
+    differences = differences // max(1, int(np.gcd.reduce(differences)))
     sizes = np.abs(differences[differences != 0])
     reach = int(sizes.sum())
     chances = np.zeros(2 * reach + 1)  # of the sums -reach to reach

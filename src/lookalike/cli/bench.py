@@ -9,13 +9,10 @@ from pathlib import Path
 
 import click
 
-from lookalike.bench.dataset_report import DatasetReport, has_page
 from lookalike.bench.dataset_run import DatasetRun, thinned
-from lookalike.bench.dataset_run import picture_of as picture_in
 from lookalike.bench.datasets import READERS, Dataset, Files, read, write_descriptors, write_predictions
+from lookalike.bench.folder_run import ORIGINALS, bench
 from lookalike.bench.pictures import picture_of
-from lookalike.bench.results import BenchReport
-from lookalike.bench.run import ORIGINALS, bench, copies_of
 from lookalike.cli import INTERRUPTED
 from lookalike.cli.output import echo_json, echo_text, note, progress
 from lookalike.errors import UsageError
@@ -102,8 +99,7 @@ def command(
         into, data = into or os.path.join(root, PRIVATE, f"bench-{dataset}"), None
     else:
         place, entries = root, models or (() if predictions_in else registry.downloadless())
-        _refuse(data, entries, outs, predictions_in, predictions, descriptors)
-    report: BenchReport | DatasetReport
+        _refuse(data, entries, predictions_in, predictions, descriptors)
     try:
         with progress(unit="") as tell:
             if data is None:
@@ -123,17 +119,16 @@ def command(
     except KeyboardInterrupt:
         note("interrupted: what was done is kept, run it again to go on")
         ctx.exit(INTERRUPTED)
-    if isinstance(report, BenchReport) and (unreadable := report.facts["unreadable"]):
+    if unreadable := report.facts.get("unreadable"):
         note(f"{place}: left out, unreadable: {unreadable:,}")
-    if isinstance(report, DatasetReport):
-        for warning in report.warnings:
-            note(f"{dataset}: {warning}")
-        if predictions is not None:
-            (rankings,) = (result.rankings for result in report.results if result.model == entries[0])
-            left_out = write_predictions(predictions, rankings)
-            note(f"Predictions: {os.path.abspath(predictions)}" + (f" ({left_out:,} left out)" if left_out else ""))
-        if descriptors is not None:
-            note(f"Descriptors: {os.path.abspath(descriptors)}")
+    for warning in report.warnings:
+        note(f"{dataset}: {warning}")
+    if predictions is not None:
+        (rankings,) = (result.rankings for result in report.results if result.model == entries[0])
+        left_out = write_predictions(predictions, rankings)
+        note(f"Predictions: {os.path.abspath(predictions)}" + (f" ({left_out:,} left out)" if left_out else ""))
+    if descriptors is not None:
+        note(f"Descriptors: {os.path.abspath(descriptors)}")
     if as_json:
         echo_json(report.to_json())
     else:
@@ -142,7 +137,7 @@ def command(
     for out in outs:
         ending = Path(out).suffix.lower()
         if ending == ".html":
-            text = _page(report, into)
+            text = report.to_html(picture_of(report.dataset))
         else:
             text = report.to_markdown() if ending == ".md" else json.dumps(report.to_json(), indent=1)
         write_whole(out, lambda part, text=text: Path(part).write_text(text, encoding="utf-8"))  # type: ignore[misc]
@@ -174,7 +169,6 @@ def _gallery_folder(data: Dataset, root: str) -> str:
 def _refuse(
     data: Dataset,
     entries: Sequence[str],
-    outs: Sequence[str],
     predictions_in: str | None,
     predictions: str | None,
     descriptors: str | None,
@@ -188,11 +182,3 @@ def _refuse(
             raise UsageError(f"{option}: such files are of DISC21, not of {data.name}")
         if option != "--predictions-in" and len(set(entries)) != 1:
             raise UsageError(f"{option} {path}: name one --model, whose they are")
-    if not has_page(data) and (pages := [out for out in outs if Path(out).suffix.lower() == ".html"]):
-        raise UsageError(f"--out {pages[0]}: {data.name} has no page: name a file that ends in .json or .md")
-
-
-def _page(report: BenchReport | DatasetReport, into: str | None) -> str:
-    if isinstance(report, DatasetReport):
-        return report.to_html(picture_in(report.dataset))
-    return report.to_html(picture_of(report, copies_of(report, into)))

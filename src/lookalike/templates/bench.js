@@ -41,10 +41,10 @@ function answered(letter, model, query) {
 }
 
 function listed(query, a, b) {
-  const [operator, grade, truth, its, match] = data.queries[query];
+  const [heading, truth, its, match] = data.queries[query];
   const item = made("li"), parts = made("div");
   parts.append(shown("Query", its, ""), shown("Match", match, truth), answered("A", a, query), answered("B", b, query));
-  item.append(made("h4", grade ? operator + ", " + grade : operator), parts);
+  item.append(made("h4", heading), parts);
   return item;
 }
 

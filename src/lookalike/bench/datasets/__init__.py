@@ -1,7 +1,7 @@
 """The published data sets, read from their official files.
 
 dataset = read("disc21-article", "/data/disc21")
-figures = published.measures(dataset, rankings)
+figures = protocols.judge(dataset, rankings).figures
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from lookalike.bench.datasets import coco, copydays, disc21, labelled, revisited
-from lookalike.bench.datasets.dataset import Dataset, DatasetQuery, Files
+from lookalike.bench.datasets.dataset import Dataset, Edits, Files, Query
 from lookalike.bench.datasets.descriptors import read_descriptors, write_descriptors
 from lookalike.bench.datasets.predictions import CAP, capped, read_predictions, write_predictions
 from lookalike.errors import UsageError
@@ -32,8 +32,9 @@ __all__ = [
     "CAP",
     "READERS",
     "Dataset",
-    "DatasetQuery",
+    "Edits",
     "Files",
+    "Query",
     "capped",
     "read",
     "read_descriptors",

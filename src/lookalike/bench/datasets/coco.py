@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lookalike.bench.datasets.dataset import Dataset, DatasetQuery, Files, counted, read_json
+from lookalike.bench.datasets.dataset import Dataset, Files, Query, read_json, such
 from lookalike.errors import UsageError
 from lookalike.writing import showable
 
@@ -36,7 +36,7 @@ def read(name: str, root: Path) -> Dataset:
         raise UsageError(f"{showable(str(path))}: not laid out as COCO's instances: get the file anew") from error
     if absent := sorted(labels.keys() - gallery.relative.keys()):
         raise UsageError(
-            f"{showable(str(path))}: {counted(len(absent), f'images are not in {folder.name}/', absent[0])}:"
+            f"{showable(str(path))}: {such(len(absent), 'image', 'images', f'missing in {folder.name}/', absent[0])}:"
             " complete the folder, or take the annotations away to use it as a gallery"
         )
     asked = sorted(file for file, known in labels.items() if known)
@@ -44,12 +44,14 @@ def read(name: str, root: Path) -> Dataset:
         raise UsageError(f"{showable(str(path))}: no image has a category: get the file anew")
     warnings = []
     if idle := sorted(gallery.relative.keys() - set(asked)):
-        warnings.append(counted(len(idle), "images without a category: in the gallery, but not asked", idle[0]))
+        warnings.append(
+            such(len(idle), "image", "images", "without a category: in the gallery, but not asked", idle[0])
+        )
     return Dataset(
         name=name,
         protocol="coco",
         gallery=gallery,
-        queries=[DatasetQuery(file, gallery[file], junk=frozenset([file])) for file in asked],
+        queries=[Query(file, gallery[file], junk=frozenset([file])) for file in asked],
         depth=min(len(gallery), MOST_NEIGHBOURS + 1),
         labels=labels,
         warnings=warnings,

@@ -13,7 +13,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from lookalike.bench.datasets.dataset import Dataset, DatasetQuery, Files, counted, folder_of, stem
+from lookalike.bench.datasets.dataset import Dataset, Files, Query, folder_of, stem, such
+from lookalike.bench.words import counted
 from lookalike.errors import UsageError
 from lookalike.writing import showable
 
@@ -44,20 +45,23 @@ def read(name: str, root: Path) -> Dataset:
             photo = _photo(path)
             if photo not in photos:
                 raise UsageError(f"{showable(str(path))}: no original of it, {photo}00, in original/")
-            queries.append(DatasetQuery(f"{block}/{id_}", path, frozenset([photos[photo]])))
+            queries.append(Query(f"{block}/{id_}", path, frozenset([photos[photo]]), original=photos[photo]))
     strong = sum(query.id.startswith("strong/") for query in queries)
     if not strong:
         raise UsageError(f"{showable(str(root / 'strong'))}: no image: put the strong copies there")
     warnings = []
     if (len(originals), strong) != (ORIGINALS, STRONG):
         warnings.append(
-            f"{len(originals)} originals and {strong} strong copies: the official set has {ORIGINALS} and {STRONG}"
+            f"{counted(len(originals), 'original')} and {counted(strong, 'strong copy', 'strong copies')}:"
+            f" the official set has {ORIGINALS} and {STRONG}"
         )
     gallery: dict[str, Path] = dict(originals)
     if (root / "distractors").is_dir():
         distractors = Files.of(root / "distractors")
         gallery |= {f"distractors/{file}": distractors[file] for file in distractors}
-        warnings.append(counted(len(distractors), "distractors in the gallery", next(iter(distractors), "none")))
+        warnings.append(
+            such(len(distractors), "distractor", "distractors", "in the gallery", next(iter(distractors), "none"))
+        )
     return Dataset(name, "copydays", gallery, queries, min(len(gallery), MOST_ANSWERS), warnings=warnings)
 
 

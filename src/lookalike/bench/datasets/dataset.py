@@ -1,4 +1,4 @@
-"""What a published data set consists of, whichever it is, and how files of one are read."""
+"""What is asked, by a published data set or of a user's own folder, and how files of a data set are read."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lookalike import images
+from lookalike.bench.words import counted
 from lookalike.errors import UnreadableImage, UsageError
 from lookalike.formats import is_image_name
 from lookalike.store import PRIVATE
 from lookalike.types import Picture
 from lookalike.writing import showable
 
-Protocol = Literal["disc21", "disc21-article", "labelled", "coco", "copydays", "revisited"]
-"""What is measured, and how: see `published`."""
+Protocol = Literal["copies", "disc21", "disc21-article", "labelled", "coco", "copydays", "revisited"]
+"""What is measured, and how: see `protocols`."""
 
 Box = tuple[float, float, float, float]
 
@@ -25,13 +26,30 @@ NOTHING: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
-class DatasetQuery:
+class Edits:
+    """How a copy was made: the main operator, in this grade; `steps` are all of them, each with its own grade."""
+
+    operator: str
+    grade: str
+    seed: int
+    steps: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def words(self) -> str:
+        """All operators, the main one first, for the reader."""
+        return " + ".join(operator for operator, _ in self.steps) or self.operator
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
     """An image that is looked for.
 
-    truths: the names that are to be found; empty where nothing is, or where labels say it (see `Dataset.is_right`)
-    hard:   those of them that are hard to find, where a data set tells
-    junk:   names that count neither for a method nor against it, the query itself among them, if it is in the gallery
-    box:    (left, top, right, bottom) in pixels of the file: the part that is looked for
+    truths:   the names that are to be found; empty where nothing is, or where labels say it (see `Dataset.is_right`)
+    hard:     those of them that are hard to find, where a data set tells
+    junk:     names that count neither for a method nor against it, the query itself among them, if it is in the gallery
+    box:      (left, top, right, bottom) in pixels of the file: the part that is looked for
+    original: what it is a copy of, if of anything: several copies of one image are not independent
+    edits:    how it was made, where that was done here
     """
 
     id: str
@@ -40,6 +58,13 @@ class DatasetQuery:
     hard: frozenset[str] = NOTHING
     junk: frozenset[str] = NOTHING
     box: Box | None = None
+    original: str | None = None
+    edits: Edits | None = None
+
+    @property
+    def truth(self) -> str | None:
+        """What is to be found, where that is one image."""
+        return next(iter(self.truths)) if len(self.truths) == 1 else None
 
     def picture(self, side: int | None = None) -> Picture:
         """The image, cut to its box; `side` as in `images.read`. Raises UnreadableImage."""
@@ -58,7 +83,7 @@ class DatasetQuery:
 class Dataset:
     """A gallery, what is looked for in it, and how the answers are to be judged.
 
-    name:     of the configuration, such as "disc21-article"
+    name:     of the configuration, such as "disc21-article"; "copies" of a user's own folder
     gallery:  image files by the names that rankings use
     labels:   what is on images of the gallery, by name; a query of the gallery looks for what shares a label with it
     training: image files that neither queries nor gallery contain, for whitening and the like
@@ -69,13 +94,13 @@ class Dataset:
     name: str
     protocol: Protocol
     gallery: Mapping[str, Path]
-    queries: Sequence[DatasetQuery]
+    queries: Sequence[Query]
     depth: int
     labels: Mapping[str, frozenset[str]] = field(default_factory=dict)
     training: Mapping[str, Path] = field(default_factory=dict)
     warnings: Sequence[str] = ()
 
-    def is_right(self, query: DatasetQuery, name: str) -> bool:
+    def is_right(self, query: Query, name: str) -> bool:
         """Whether `name` of the gallery is an answer to the query (junk is none)."""
         if name in query.junk:
             return False
@@ -164,6 +189,6 @@ def read_json(path: Path, limit: int = images.MAX_BYTES) -> Any:
         raise UsageError(f"{showable(str(path))}: no JSON ({why}): get the file anew") from error
 
 
-def counted(count: int, what: str, example: str) -> str:
+def such(number: int, one: str, more: str, behind: str, example: str) -> str:
     """A warning, such as "3 queries without an image, such as Q00001"."""
-    return f"{count:,} {what}, such as {showable(example)}"
+    return f"{counted(number, one, more)} {behind}, such as {showable(example)}"

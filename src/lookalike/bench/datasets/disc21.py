@@ -15,8 +15,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lookalike.bench.datasets.dataset import Dataset, DatasetQuery, Files, counted, folder_of, stem
+from lookalike.bench.datasets.dataset import Dataset, Files, Query, folder_of, stem, such
 from lookalike.bench.datasets.predictions import CAP, GroundTruth, read_ground_truth
+from lookalike.bench.words import counted
 from lookalike.errors import UsageError
 from lookalike.writing import showable
 
@@ -53,14 +54,14 @@ def read(name: str, root: Path) -> Dataset:
     if name == "disc21" and part == "final":
         warnings.append(f"no ground truth of the development queries: judged by {path.name}")
     if truth.repeated:
-        warnings.append(f"{path.name}: {truth.repeated:,} lines say what another says")
+        warnings.append(f"{path.name}: {counted(truth.repeated, 'repeated line')}")
     asked = {query: known for query, known in truth.truths.items() if known or not article}
     absent = [query for query in asked if query not in images or not asked[query] <= references.relative.keys()]
     if absent and not article:
         raise _absent(path, truth, absent, images, references)
     if absent:
         warnings.append(
-            f"{path.name}: " + counted(len(absent), "queries left out, whose files are not all there", absent[0])
+            f"{path.name}: " + such(len(absent), "query", "queries", "left out for want of files", absent[0])
         )
         asked = {query: known for query, known in asked.items() if query not in set(absent)}
         if not asked:
@@ -68,16 +69,25 @@ def read(name: str, root: Path) -> Dataset:
     unnamed = [query for query in images if query not in truth.truths] if not article else []
     if unnamed and all(truth.truths.values()):  # it names matches only: whatever else is there has none
         warnings.append(
-            counted(len(unnamed), f"query images not in {path.name}: asked, as having no match", unnamed[0])
+            such(
+                len(unnamed),
+                "query image",
+                "query images",
+                f"not in {path.name}: asked, as having no match",
+                unnamed[0],
+            )
         )
         asked |= dict.fromkeys(unnamed, frozenset())
     elif unnamed:
-        warnings.append(counted(len(unnamed), f"query images not in {path.name}: not asked", unnamed[0]))
+        warnings.append(such(len(unnamed), "query image", "query images", f"not in {path.name}: not asked", unnamed[0]))
     return Dataset(
         name=name,
         protocol="disc21-article" if article else "disc21",
         gallery=references,
-        queries=[DatasetQuery(query, images[query], known) for query, known in sorted(asked.items())],
+        queries=[
+            Query(query, images[query], known, original=min(known, default=None))
+            for query, known in sorted(asked.items())
+        ],
         depth=min(len(references), MOST_ANSWERS, max(10, CAP // len(asked))),
         training=training if training is not None else {},
         warnings=warnings,
@@ -98,5 +108,6 @@ def _absent(path: Path, truth: GroundTruth, absent: list[str], images: Files, re
     missing = first if first not in images else min(truth.truths[first] - references.relative.keys())
     return UsageError(
         f"{showable(str(path))}, line {truth.lines[first]:,}: no image {showable(missing)} in {where.name}/"
-        f" ({len(absent):,} queries lack a file): complete the data, or take disc21-article, which leaves them out"
+        f" ({counted(len(absent), 'query lacks', 'queries lack')} a file): complete the data, or take disc21-article,"
+        " which leaves them out"
     )

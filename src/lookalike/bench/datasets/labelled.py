@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from lookalike.bench.datasets.dataset import Dataset, DatasetQuery, Files, counted
+from lookalike.bench.datasets.dataset import Dataset, Files, Query, such
+from lookalike.bench.words import counted
 from lookalike.errors import UsageError
 from lookalike.writing import showable
 
@@ -24,19 +25,22 @@ def read(name: str, root: Path) -> Dataset:
     queries = [file for file, label in classes.items() if sizes[label] > 1]
     if len(sizes) < 2 or not queries:
         raise UsageError(
-            f"{showable(str(root))}: {len(sizes)} classes, {len(queries)} images that share one:"
+            f"{showable(str(root))}: {counted(len(sizes), 'class', 'classes')},"
+            f" {counted(len(queries), 'image')} that share one:"
             " it must hold two folders of images at least, named after what they show"
         )
     warnings = []
     if loose := [file for file in files if file not in inside]:
-        warnings.append(counted(len(loose), "images in no class: left out", loose[0]))
+        warnings.append(such(len(loose), "image", "images", "in no class: left out", loose[0]))
     if alone := [file for file, label in classes.items() if sizes[label] == 1]:
-        warnings.append(counted(len(alone), "images alone in their class: in the gallery, but not asked", alone[0]))
+        warnings.append(
+            such(len(alone), "image", "images", "without another of its class: in the gallery, but not asked", alone[0])
+        )
     return Dataset(
         name=name,
         protocol="labelled",
         gallery=Files(root, inside),
-        queries=[DatasetQuery(file, files[file], junk=frozenset([file])) for file in queries],
+        queries=[Query(file, files[file], junk=frozenset([file])) for file in queries],
         depth=min(len(inside), max(MOST_NEIGHBOURS + 1, max(sizes.values()))),
         labels=classes,
         warnings=warnings,

@@ -66,7 +66,7 @@ def read_ground_truth(path: Path) -> GroundTruth:
 
 
 def read_predictions(path: Path, dataset: Dataset) -> dict[str, Ranking]:
-    """Rankings by query, the best first, as `published.measures` takes them.
+    """Rankings by query, the best first, as `protocols.judge` takes them.
 
     Raises UsageError, with the line, for ids that the data set does not have, pairs named twice, scores that are no
     finite numbers, no pairs, and more than CAP: nothing of such a file can be trusted.

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from lookalike.bench.datasets import pickled
-from lookalike.bench.datasets.dataset import Box, Dataset, DatasetQuery, Files, folder_of, read_data, read_json, stem
+from lookalike.bench.datasets.dataset import Box, Dataset, Files, Query, folder_of, read_data, read_json, stem
+from lookalike.bench.words import counted
 from lookalike.errors import UsageError
 from lookalike.writing import showable
 
@@ -46,11 +47,13 @@ def read(name: str, root: Path) -> Dataset:
         raise UsageError(f"{shown}: {len(asked)} queries, {len(data['gnd'])} answers, or a name twice: get it anew")
     files = Files.of(folder_of(place, ("jpg",), "images"), stem)
     if absent := [each for each in (*names, *asked) if each not in files]:
-        raise UsageError(f"{shown}: {len(absent):,} images are not in jpg/, such as {absent[0]}.jpg: complete the data")
+        raise UsageError(
+            f"{shown}: {counted(len(absent), 'image')} not in jpg/, such as {absent[0]}.jpg: complete the data"
+        )
     queries = []
     for i, (each, answers) in enumerate(zip(asked, data["gnd"], strict=True)):
         easy, hard, junk, box = _answers(answers, names, f"{shown}: gnd[{i}]")
-        queries.append(DatasetQuery(f"{i:03d}-{each}", files[each], easy | hard, hard, junk, box))
+        queries.append(Query(f"{i:03d}-{each}", files[each], easy | hard, hard, junk, box))
     gallery = Files(files.folder, {each: files.relative[each] for each in names})
     return Dataset(name, "revisited", gallery, queries, len(gallery))
 

@@ -1,12 +1,13 @@
-"""The measures of the published protocols, by their own definitions. All are 0 to 1; NaN where nothing can be found.
+"""What each protocol measures, by its own definition. All figures are 0 to 1; NaN where nothing can be found.
 
+copies     of a user's own folder: "accuracy@1", "accuracy@3", "uap", "recall@p90", as disc21 has them
 disc21     "uap", "recall@p90": over all queries at once, of the 500,000 predictions with the highest scores;
            "accuracy@1", "accuracy@3": a truth is first, or among three. Douze et al., "The 2021 Image Similarity
            Dataset and Challenge" (2021). disc21-article: the accuracies alone
 labelled   "knn@1", "knn@5", "knn@20": most of the nearest have the image's label; "recall@1", 2, 4, 8, 10: one of them
            has it, as in Oh Song et al., "Deep Metric Learning via Lifted Structured Feature Embedding" (2016); "map@r":
            Musgrave et al., "A Metric Learning Reality Check" (2020)
-coco       "shared@5", "shared@10": the share of the nearest that show something of a category of the image;
+coco       "shared@1", "shared@5", "shared@10": the share of the nearest that show something of a category of the image;
            "shared@all": of the whole gallery, which is what chance gives
 copydays   "map", "accuracy@1" of the strong copies, "map/jpeg/3" and the like of each other folder: as in the
            evaluation of INRIA Holidays, Jegou et al. (2008), whose AP is the area under straight lines
@@ -22,57 +23,80 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
 
-from lookalike.bench.datasets import CAP, Dataset, DatasetQuery
+from lookalike.bench.datasets import CAP, Dataset, Query
 from lookalike.bench.measures import Ranking
+from lookalike.bench.stats import Flags, Floats, Whole
 from lookalike.errors import UsageError
 from lookalike.writing import showable
 
 NEIGHBOURS = (1, 5, 20)
 RECALLS = (1, 2, 4, 8, 10)
-SHARED = (5, 10)
+SHARED = (1, 5, 10)
 PRECISIONS = (1, 5, 10)
 
-Flags = npt.NDArray[np.bool_]
+HEADLINE: dict[str, str] = {"labelled": "recall@1", "coco": "shared@1", "copydays": "map", "revisited": "map/medium"}
+"""The measure that entries are ordered and told apart by, a mean over queries; "accuracy@1" where nothing is said."""
+
+FIRST: dict[str, str] = {**HEADLINE, "copydays": "accuracy@1", "revisited": "mp@1/medium"}
+"""Whether the first answer is right; "accuracy@1" where nothing is said."""
+
 Rankings = Mapping[str, Ranking]
 
 
-def measures(dataset: Dataset, rankings: Rankings) -> dict[str, float]:
-    """By name, the figures of the rankings: by query id, names of the gallery and scores, in any order.
+@dataclass(frozen=True, slots=True, eq=False)
+class Pool:
+    """The predictions of all queries in one list, the best first: of which query each is, and whether it is right."""
+
+    query: Whole
+    right: Flags
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """What a protocol makes of rankings.
+
+    figures:  by measure
+    by_query: by measure and query id, whatever is a mean over queries: each has the queries that it judges
+    pool:     what "uap" and "recall@p90" are of
+    """
+
+    figures: Mapping[str, float]
+    by_query: Mapping[str, Mapping[str, float]]
+    pool: Pool | None
+
+
+def judge(dataset: Dataset, rankings: Rankings) -> Judged:
+    """Judge rankings: by query id, names of the gallery and scores, in any order.
 
     Raises UsageError for rankings that name what the data set does not have, a name twice, or no finite score.
     """
     _check(dataset, rankings)
-    found = {measure: _mean(list(values.values())) for measure, values in per_query(dataset, rankings).items()}
-    if dataset.protocol == "disc21":
-        found = {**_pooled(dataset, rankings), **found}
+    by_query: dict[str, dict[str, float]] = {measure: {} for measure in _names(dataset)}
+    judged = _JUDGES[dataset.protocol](dataset)
+    for query in dataset.queries:
+        for measure, value in judged(query, rankings.get(query.id, ())):
+            by_query.setdefault(measure, {})[query.id] = value
+    figures = {measure: _mean(list(values.values())) for measure, values in by_query.items()}
+    pool = _pooled(dataset, rankings) if dataset.protocol in ("copies", "disc21") else None
+    if pool is not None:
+        figures |= _of_all(pool, sum(len(query.truths) for query in dataset.queries))
     if dataset.protocol == "coco" and dataset.queries:
-        found["shared@all"] = _shared_by_all(dataset)
-    return found
+        figures["shared@all"] = _shared_by_all(dataset)
+    return Judged(figures, by_query, pool)
 
 
-def per_query(dataset: Dataset, rankings: Rankings) -> dict[str, dict[str, float]]:
-    """By measure and query id, whatever is a mean over queries: for intervals. Each has the queries that it judges."""
-    found: dict[str, dict[str, float]] = {measure: {} for measure in _names(dataset)}
-    judge = _JUDGES[dataset.protocol](dataset)
-    for query in dataset.queries:
-        for measure, value in judge(query, rankings.get(query.id, ())):
-            found.setdefault(measure, {})[query.id] = value
-    return found
+def headline(dataset: Dataset) -> str:
+    return HEADLINE.get(dataset.protocol, "accuracy@1")
 
 
-def first_right(dataset: Dataset, rankings: Rankings) -> dict[str, bool]:
-    """By query id, whether the first answer is right, for those that have one: what both, neither or one found."""
-    found = {}
-    for query in dataset.queries:
-        if query.truths or query.id in dataset.labels:
-            flags = _flags(dataset, query, rankings.get(query.id, ()))
-            found[query.id] = bool(flags[:1].any())
-    return found
+def first(dataset: Dataset) -> str:
+    return FIRST.get(dataset.protocol, "accuracy@1")
 
 
 def _check(dataset: Dataset, rankings: Rankings) -> None:
@@ -93,17 +117,23 @@ def _check(dataset: Dataset, rankings: Rankings) -> None:
 # -- of all queries at once --------------------------------------------------------------------------------------------
 
 
-def _pooled(dataset: Dataset, rankings: Rankings) -> dict[str, float]:
-    queries = {query.id: query for query in dataset.queries}
-    wanted = sum(len(query.truths) for query in queries.values())
+def _pooled(dataset: Dataset, rankings: Rankings) -> Pool:
+    """As far as the challenge allows: CAP predictions."""
+    asked = [(i, query.truths, rankings.get(query.id, ())) for i, query in enumerate(dataset.queries)]
+    numbers = np.array([i for i, _, ranking in asked for _ in ranking], dtype=np.intp)
+    right = np.array([name in truths for _, truths, ranking in asked for name, _ in ranking], dtype=bool)
+    order = _pessimistic([score for _, _, ranking in asked for _, score in ranking], right)[:CAP]
+    return Pool(numbers[order], right[order])
+
+
+def _of_all(pool: Pool, wanted: int) -> dict[str, float]:
     if not wanted:
         return {"uap": math.nan, "recall@p90": math.nan}
-    scored = [(score, name in queries[id_].truths) for id_, ranking in rankings.items() for name, score in ranking]
-    right = _pessimistic([score for score, _ in scored], [flag for _, flag in scored])[:CAP]
-    found = np.cumsum(right)
+    found = np.cumsum(pool.right)
     precision, recall = found / np.arange(1, len(found) + 1), found / wanted
     ninety = recall[precision >= 0.9]
-    return {"uap": float(precision[right].sum() / wanted), "recall@p90": float(ninety.max()) if ninety.size else 0.0}
+    area = float(precision[pool.right].sum() / wanted)
+    return {"uap": area, "recall@p90": float(ninety.max()) if ninety.size else 0.0}
 
 
 def _shared_by_all(dataset: Dataset) -> float:
@@ -121,11 +151,11 @@ def _shared_by_all(dataset: Dataset) -> float:
 
 # -- query by query ----------------------------------------------------------------------------------------------------
 
-Judge = Callable[[DatasetQuery, Ranking], Iterator[tuple[str, float]]]
+Judge = Callable[[Query, Ranking], Iterator[tuple[str, float]]]
 
 
 def _copies(dataset: Dataset) -> Judge:
-    def judge(query: DatasetQuery, ranking: Ranking) -> Iterator[tuple[str, float]]:
+    def judge(query: Query, ranking: Ranking) -> Iterator[tuple[str, float]]:
         if query.truths:
             flags = _flags(dataset, query, ranking)
             yield "accuracy@1", float(flags[:1].any())
@@ -136,16 +166,21 @@ def _copies(dataset: Dataset) -> Judge:
 
 def _labelled(dataset: Dataset) -> Judge:
     sizes = Counter(dataset.labels.values())
+    numbers = {label: i for i, label in enumerate(sizes)}
+    number = {name: numbers[label] for name, label in dataset.labels.items()}
 
-    def judge(query: DatasetQuery, ranking: Ranking) -> Iterator[tuple[str, float]]:
-        label = dataset.labels[query.id]
-        others = sizes[label] - 1
+    def judge(query: Query, ranking: Ranking) -> Iterator[tuple[str, float]]:
+        label, others = number[query.id], sizes[dataset.labels[query.id]] - 1
         if not others:
             return
-        neighbours = [(dataset.labels[name], score) for name, score in ranking if name not in query.junk]
+        kept = [(number[name], score) for name, score in ranking if name not in query.junk]
+        labels = np.array([each for each, _ in kept], dtype=np.intp)
+        scores = np.array([score for _, score in kept], dtype=np.float64)
+        order = _pessimistic(scores, labels == label)
+        labels, scores = labels[order], scores[order]
         for k in NEIGHBOURS:
-            yield f"knn@{k}", float(_most_agree(neighbours, label, k))
-        flags = _flags(dataset, query, ranking)
+            yield f"knn@{k}", float(_most_agree(labels, scores, label, k))
+        flags = labels == label
         for k in RECALLS:
             yield f"recall@{k}", float(flags[:k].any())
         first = flags[:others]
@@ -156,7 +191,7 @@ def _labelled(dataset: Dataset) -> Judge:
 
 
 def _coco(dataset: Dataset) -> Judge:
-    def judge(query: DatasetQuery, ranking: Ranking) -> Iterator[tuple[str, float]]:
+    def judge(query: Query, ranking: Ranking) -> Iterator[tuple[str, float]]:
         flags = _flags(dataset, query, ranking)
         for k in SHARED:
             yield f"shared@{k}", float(flags[:k].sum() / k)
@@ -165,7 +200,7 @@ def _coco(dataset: Dataset) -> Judge:
 
 
 def _copydays(dataset: Dataset) -> Judge:
-    def judge(query: DatasetQuery, ranking: Ranking) -> Iterator[tuple[str, float]]:
+    def judge(query: Query, ranking: Ranking) -> Iterator[tuple[str, float]]:
         flags = _flags(dataset, query, ranking)
         block = query.id.rpartition("/")[0]
         precision = _area(np.flatnonzero(flags), len(query.truths))
@@ -179,7 +214,7 @@ def _copydays(dataset: Dataset) -> Judge:
 
 
 def _revisited(dataset: Dataset) -> Judge:
-    def judge(query: DatasetQuery, ranking: Ranking) -> Iterator[tuple[str, float]]:
+    def judge(query: Query, ranking: Ranking) -> Iterator[tuple[str, float]]:
         easy = query.truths - query.hard
         for level, wanted, junk in (
             ("easy", easy, query.junk | query.hard),
@@ -189,7 +224,7 @@ def _revisited(dataset: Dataset) -> Judge:
             if not wanted:
                 continue
             kept = [(score, name in wanted) for name, score in ranking if name not in junk]
-            places = np.flatnonzero(_pessimistic([score for score, _ in kept], [flag for _, flag in kept]))
+            places = np.flatnonzero(_sorted(kept))
             yield f"map/{level}", _area(places, len(wanted))
             last = places[-1] + 1 if len(places) == len(wanted) else math.inf
             for k in PRECISIONS:  # one that has found all that there is need not go on to k
@@ -200,6 +235,7 @@ def _revisited(dataset: Dataset) -> Judge:
 
 
 _JUDGES: Mapping[str, Callable[[Dataset], Judge]] = {
+    "copies": _copies,
     "disc21": _copies,
     "disc21-article": _copies,
     "labelled": _labelled,
@@ -226,17 +262,20 @@ def _names(dataset: Dataset) -> Sequence[str]:
 # -- what they share ---------------------------------------------------------------------------------------------------
 
 
-def _flags(dataset: Dataset, query: DatasetQuery, ranking: Ranking) -> Flags:
+def _flags(dataset: Dataset, query: Query, ranking: Ranking) -> Flags:
     """Which answers are right, the best first, without junk."""
-    kept = [(score, dataset.is_right(query, name)) for name, score in ranking if name not in query.junk]
-    return _pessimistic([score for score, _ in kept], [flag for _, flag in kept])
+    return _sorted([(score, dataset.is_right(query, name)) for name, score in ranking if name not in query.junk])
 
 
-def _pessimistic(scores: Sequence[float], right: Sequence[bool]) -> Flags:
+def _sorted(scored: Sequence[tuple[float, bool]]) -> Flags:
     """The flags by falling score; among equals the wrong ones first."""
-    flags = np.array(right, dtype=bool)
-    order: npt.NDArray[np.intp] = np.lexsort((flags, -np.array(scores, dtype=np.float64)))
-    return np.asarray(flags[order], dtype=bool)
+    right = np.array([flag for _, flag in scored], dtype=bool)
+    return np.asarray(right[_pessimistic([score for score, _ in scored], right)], dtype=bool)
+
+
+def _pessimistic(scores: Sequence[float] | Floats, right: Flags) -> npt.NDArray[np.intp]:
+    """The order by falling score; among equals the wrong ones first."""
+    return np.lexsort((right, -np.array(scores, dtype=np.float64)))
 
 
 def _area(places: npt.NDArray[np.intp], wanted: int) -> float:
@@ -247,15 +286,14 @@ def _area(places: npt.NDArray[np.intp], wanted: int) -> float:
     return float((left + right).sum() / (2 * wanted))
 
 
-def _most_agree(neighbours: Sequence[tuple[frozenset[str], float]], label: frozenset[str], k: int) -> bool:
+def _most_agree(labels: Whole, scores: Floats, label: int, k: int) -> bool:
     """Whether more of the k nearest have this label than any other, whichever of equal score are taken."""
-    ranked = sorted(neighbours, key=lambda pair: -pair[1])
-    if not ranked:
+    if not len(labels):
         return False
-    last = ranked[:k][-1][1]
-    sure = Counter(each for each, score in ranked if score > last)
-    tied = Counter(each for each, score in ranked if score == last)
-    open_places = min(k, len(ranked)) - sure.total()
+    last = scores[:k][-1]
+    sure = Counter(labels[scores > last].tolist())
+    tied = Counter(labels[scores == last].tolist())
+    open_places = min(k, len(labels)) - sure.total()
     mine = sure[label] + max(0, open_places - (tied.total() - tied[label]))
     rivals = (sure.keys() | tied.keys()) - {label}
     return mine > max((sure[each] + min(open_places, tied[each]) for each in rivals), default=0)
