@@ -103,10 +103,7 @@ class Searcher:
         if not terms:
             raise UsageError("an empty query: give words or an image")
         images_first = sorted(terms, key=lambda term: term.image is None)  # a missing file is told before all the work
-        total = np.asarray(sum(term.weight * self._of_term(term, entry) for term in images_first))
-        if not np.linalg.norm(total) > 1e-6:
-            raise UsageError("the parts of the query cancel each other out: give them other weights")
-        return np.asarray(normalised(total)[None])
+        return mixed([(term.weight, self._of_term(term, entry)) for term in images_first])
 
     def _of_term(self, term: Term, entry: ModelEntry) -> Vectors:
         if term.image is not None:
@@ -178,6 +175,14 @@ class Searcher:
                 )
             parts.append((entry, normalised(rows)))
         return self.rank(query, parts, k, hidden, views, only)
+
+
+def mixed(parts: Sequence[tuple[float, Vectors]]) -> Vectors:
+    """(1, dim): the weighted sum of (dim,) vectors, of length 1. Raises UsageError where nothing is left of them."""
+    total = np.asarray(sum(weight * vector for weight, vector in parts))
+    if not np.linalg.norm(total) > 1e-6:
+        raise UsageError("the parts of the query cancel each other out: give them other weights")
+    return np.asarray(normalised(total)[None])
 
 
 def is_imported(entry: ModelEntry) -> bool:

@@ -40,9 +40,14 @@ class Views:
         """Whether there is more to look for than the picture itself."""
         return self.mirror or self.crops
 
+    @property
+    def count(self) -> int:
+        """How many pictures are looked for: the picture itself, and the further ones."""
+        return (1 + len(CROPS) * self.crops) * (1 + self.mirror)
+
     def of(self, picture: Picture) -> list[Picture]:
         """The further pictures to look for, beside the picture itself."""
-        found = [picture] if not self.crops else [picture, *(_cut(picture, box) for box in CROPS)]
+        found = [picture] if not self.crops else [picture, *(cut(picture, box) for box in CROPS)]
         mirrored = [_mirrored(each) for each in found] if self.mirror else []
         return [*found[1:], *mirrored]
 
@@ -50,11 +55,13 @@ class Views:
 PLAIN = Views()
 
 
-def _cut(picture: Picture, box: tuple[float, float, float, float]) -> Picture:
+def cut(picture: Picture, box: tuple[float, float, float, float]) -> Picture:
+    """A part of a picture: left, top, right, bottom, as shares; at least a pixel of it."""
     height, width = picture.pixels.shape[:2]
     left, top, right, bottom = (
         round(share * side) for share, side in zip(box, (width, height, width, height), strict=True)
     )
+    left, top = min(left, width - 1), min(top, height - 1)
     part = np.ascontiguousarray(picture.pixels[top : max(bottom, top + 1), left : max(right, left + 1)])
     shares = (box[2] - box[0], box[3] - box[1])
     return replace(

@@ -1,0 +1,60 @@
+"""Near-duplicates among hits, of which the first stands for the others."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from lookalike.collection import Collection
+from lookalike.types import Hit, Hits, Usual, Vectors
+
+NEAR = 0.9
+"""Of the way from what cosine is usual to that of the same picture: copies in another size or format are as near, and
+frames of one scene; another picture of the same kind of thing is not."""
+
+DEEPER = 4
+"""Times as many hits are looked at as are wanted in the end."""
+
+
+def collapse(collection: Collection, hits: Hits, query: Mapping[str, Vectors]) -> tuple[Hits, dict[str, int]]:
+    """The hits without those that are near-duplicates of one before them, ranked anew; and how many, by its image's id.
+
+    `query` has the vectors that were searched with, by the name of each model of the ranking: in several models'
+    ranking the mean of their ways decides. Files with the same bytes are near-duplicates; a picture that a model has no
+    vector of is far from any other by that model.
+    """
+    places = {image_id: place for place, image_id in enumerate(dict.fromkeys(hit.image.id for hit in hits))}
+    near, table = NEAR, []
+    for name, vectors in query.items():
+        usual = _usual(collection, name, vectors).mean
+        weight = 1 / ((1 - usual) * len(query))
+        near += usual * weight
+        table.append(_rows(collection, name, places) * math.sqrt(weight))
+    rows = np.hstack(table)  # so scaled that their product is the mean way, but for a constant that is in `near`
+    kept: dict[int, str] = {}
+    items: list[Hit] = []
+    left_out: dict[str, int] = {}
+    for hit in hits:
+        place = places[hit.image.id]
+        ways = rows[list(kept)] @ rows[place]
+        nearest = place if place in kept else list(kept)[int(ways.argmax())] if ways.max(initial=0.0) >= near else None
+        if nearest is None:
+            kept[place] = hit.image.id
+            items.append(replace(hit, rank=len(items) + 1))
+        else:
+            left_out[kept[nearest]] = left_out.get(kept[nearest], 0) + 1
+    return replace(hits, items=tuple(items)), left_out
+
+
+def _usual(collection: Collection, name: str, vectors: Vectors) -> Usual:
+    return collection.search_vectors({name: vectors}, k=1).usual or Usual(0.0, 1.0)
+
+
+def _rows(collection: Collection, name: str, image_ids: Mapping[str, int]) -> Vectors:
+    """(n, dim) of these pictures, zeros where there is no vector."""
+    found = collection.stored(name, image_ids)
+    nothing = np.zeros_like(next(iter(found.values()), np.zeros(1, np.float32)))
+    return np.asarray([found.get(image_id, nothing) for image_id in image_ids], dtype=np.float32)
