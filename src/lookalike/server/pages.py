@@ -2,16 +2,45 @@
 
 from __future__ import annotations
 
+import os
+
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lookalike import __version__
+from lookalike.types import ImageRef
 from lookalike.writing import showable
+
+SIDE = 320
+"""Pixels of a thumbnail's longer side, at most."""
 
 
 def page(template: str, status: int = 200, **values: object) -> HTMLResponse:
-    """A page of web/templates."""
+    """A page of web/templates. base.html wants to know `collection`, the name of the one that links lead to."""
     return HTMLResponse(_pages.get_template(template).render(version=__version__, **values), status)
+
+
+def _name(path: str) -> str:
+    """What to call a picture: its file's name."""
+    return os.path.basename(path) or path
+
+
+def _sized(image: ImageRef) -> tuple[int, int]:
+    """(width, height) of its thumbnail, so that nothing jumps when it comes."""
+    scale = min(1.0, SIDE / max(image.width, image.height, 1))
+    return max(1, round(image.width * scale)), max(1, round(image.height * scale))
+
+
+def _chance(share: float) -> str:
+    return "under 0.1 %" if share < 0.001 else "over 99.9 %" if share > 0.999 else f"{100 * share:.1f} %"
+
+
+def _bytes(count: int) -> str:
+    size, units = float(count), iter(("B", "KB", "MB", "GB"))
+    unit = next(units)
+    while size >= 1000 and unit != "GB":
+        size, unit = size / 1000, next(units)
+    return f"{size:.0f} {unit}" if size >= 10 or unit == "B" else f"{size:.1f} {unit}"
 
 
 _pages = Environment(
@@ -22,3 +51,4 @@ _pages = Environment(
     lstrip_blocks=True,
     finalize=lambda value: showable(value) if type(value) is str else value,
 )
+_pages.filters.update(name=_name, sized=_sized, chance=_chance, bytes=_bytes, count=lambda number: f"{number:,}")

@@ -1,16 +1,117 @@
-"""The pages that people look at."""
+"""The page that people search on."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-from fastapi.responses import HTMLResponse
+import os
+from dataclasses import dataclass, replace
+from typing import Any
 
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, RedirectResponse
+
+from lookalike.collection import Collection
+from lookalike.errors import LookalikeError
+from lookalike.models import registry
+from lookalike.server.addresses import Address
+from lookalike.server.asking import answer
 from lookalike.server.pages import page
-from lookalike.server.service import Serving
+from lookalike.server.problems import Problem, problem_of
+from lookalike.server.service import Service, Serving
+from lookalike.types import ImageRef
 
 router = APIRouter(include_in_schema=False)
 
+BEGIN_WITH = 24
+"""Pictures of the collection that an empty page offers to search by."""
+
+FOLDERS = 200
+"""Folders that are offered to search in, at most."""
+
+STEPS = (20, 50, 100, 200, 500, 1000, 2000)
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """A model of the collection as the page offers it."""
+
+    name: str
+    summary: str
+    texts: bool
+
 
 @router.get("/")
-async def search_page(service: Serving) -> HTMLResponse:
-    return page("search.html", collections=service.shelf.names)
+async def front() -> RedirectResponse:
+    return RedirectResponse("/search")
+
+
+@router.get("/search")
+async def search_page(service: Serving, request: Request) -> HTMLResponse:
+    address, columns, problem, whole = Address(), [], None, bool(request.query_params.get("whole"))
+    collection: dict[str, Any] = {"exists": False, "choices": (), "unusable": (), "folders": (), "begin": ()}
+    try:
+        address = Address.read(request.query_params)
+        if service.shelf.names:
+            address = replace(address, collection=address.collection or service.shelf.names[0])
+            collection = await service.searching.run(_described, service, address)
+        if address.asks and collection["exists"]:
+            ask = address.ask(service.shelf.collection(address.collection), whole=whole)
+            columns = await answer(service, ask)
+    except (Problem, LookalikeError) as error:
+        problem = problem_of(error)
+    waits = bool(columns) and address.verifies and not whole
+    return page(
+        "search.html",
+        problem.status if problem else 200,
+        collections=service.shelf.names,
+        collection=address.collection or None,
+        address=address,
+        columns=columns,
+        problem=problem,
+        waits=address.url() + "&whole=1" if waits else None,
+        steps=sorted({*STEPS, address.k}),
+        **{f"its_{name}": value for name, value in collection.items()},
+    )
+
+
+def _described(service: Service, address: Address) -> dict[str, Any]:
+    collection = service.shelf.collection(address.collection)
+    found: dict[str, Any] = {"exists": collection.exists, "choices": (), "unusable": (), "folders": (), "begin": ()}
+    if collection.exists:
+        unusable = collection.unusable()
+        cards = [registry.card(name) for name in _usable(collection)]
+        found.update(
+            choices=[_Choice(card.name, card.summary, card.texts) for card in cards],
+            unusable=unusable,
+            folders=_folders(collection),
+            begin=() if address.asks else _spread(collection, BEGIN_WITH),
+        )
+    return found
+
+
+def _usable(collection: Collection) -> list[str]:
+    try:
+        return collection.usable()
+    except LookalikeError:  # `unusable` says why
+        return []
+
+
+def _folders(collection: Collection) -> list[str]:
+    """The folders right below the collection's own: relative, where there is but one of these."""
+    roots = collection.info()["folders"]
+    found = [] if len(roots) == 1 else roots
+    for root in roots:
+        try:
+            with os.scandir(root) as entries:
+                below = [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
+        except OSError:  # gone, or not mounted now
+            continue
+        found += below if len(roots) == 1 else [os.path.join(root, name) for name in below]
+    return sorted(found)[:FOLDERS]
+
+
+def _spread(collection: Collection, count: int) -> list[ImageRef]:
+    """Pictures from all over the collection, the same each time."""
+    total, first = collection.listing(0, count)
+    if total <= count:
+        return first
+    return [image for i in range(count) for image in collection.listing(i * total // count, 1)[1]]

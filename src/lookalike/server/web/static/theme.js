@@ -2,6 +2,7 @@
 // Light or dark, as chosen here once; in the head and no module, so that no page flashes in the other colours.
 
 const root = document.documentElement;
+root.classList.add("scripted");
 const kept = localStorage.getItem("theme");
 if (kept === "light" || kept === "dark") root.dataset.theme = kept;
 
