@@ -56,6 +56,11 @@ class Collection:
         """The names of its models, in the order of their coming; the first is the default of a search."""
         return [entry.name for entry in self.entries()]
 
+    @property
+    def folders(self) -> list[str]:
+        """The folders that were indexed, absolute."""
+        return self._store.folders() if self.exists else []
+
     def entries(self) -> list[ModelEntry]:
         """Its models, with what it records of them."""
         return self._store.models() if self.exists else []
@@ -75,6 +80,10 @@ class Collection:
     def listing(self, start: int = 0, count: int = 100, only: Only = EVERYTHING) -> tuple[int, list[ImageRef]]:
         """How many of its images meet `only`, and `count` of them by path, from number `start` on."""
         return self._store.files(start, count, only)
+
+    def beginning(self, digits: str) -> list[str]:
+        """The ids of its images that begin with these hexadecimal digits."""
+        return self._store.beginning(digits)
 
     def showing(self, image_id: str) -> list[ImageRef]:
         """Its files whose bytes have this SHA-256, by path."""

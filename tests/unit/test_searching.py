@@ -107,3 +107,6 @@ def test_images_are_listed_by_path_and_found_by_their_id(collection: lookalike.C
     assert [os.path.basename(image.path) for image in collection.showing(copy.id)].count("again.jpg") == 1
     assert len(collection.showing(copy.id)) == 2
     assert collection.showing("0" * 64) == []
+    assert collection.beginning(copy.id[:32]) == [copy.id]
+    assert collection.beginning("f" * 32) == []
+    assert collection.folders == [str(collection.directory.parent)]

@@ -42,6 +42,21 @@ class Shelf:
         opened: dict[str, Collection] = self._own.__dict__.setdefault("opened", {})
         return opened.setdefault(wanted, Collection(self._directories[wanted]))
 
+    def shown(self, path: str, name: str | None = None) -> str:
+        """A path of a collection as clients are told it: below the folder that was indexed, whose own name stands before
+        it only where there are several."""
+        roots = self.collection(name).folders
+        root = max((each for each in roots if path.startswith(each.rstrip(os.sep) + os.sep)), key=len, default="")
+        below = os.path.relpath(path, root) if root else os.path.basename(path)
+        return below if len(roots) < 2 else os.path.join(os.path.basename(root), below)
+
+    def folder(self, shown: str, name: str | None = None) -> str:
+        """The folder that a client means by such a path, absolute."""
+        roots = self.collection(name).folders
+        first, _, rest = shown.partition(os.sep)
+        own = next((root for root in roots if os.path.basename(root) == first), None) if len(roots) > 1 else None
+        return os.path.normpath(os.path.join(own or next(iter(roots), os.sep), rest if own else shown))
+
     def image(self, image_id: str, name: str | None = None) -> ImageRef | None:
         """The image with that content in a collection (None: in any), if its file is there still."""
         for each in [name] if name else self.names:

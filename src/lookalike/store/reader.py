@@ -325,6 +325,14 @@ class Reader:
             rows = self._db.execute(page, (*values, count, start))
             return total, [ImageRef(sha, self._path(key), w, h, taken) for sha, key, w, h, taken in rows]
 
+    def beginning(self, digits: str) -> list[str]:
+        """The hashes of pictures that begin with these hexadecimal digits."""
+        with self._lock, told_plainly(str(self.directory)):
+            rows = self._db.execute(
+                "SELECT sha256 FROM contents WHERE sha256 >= ? AND sha256 < ? ORDER BY sha256", (digits, digits + "g")
+            )
+            return [sha256 for (sha256,) in rows]
+
     def showing(self, sha256: str) -> list[ImageRef]:
         """The files with these bytes, sorted by path."""
         query = (
