@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from lookalike import __version__
 from lookalike.server import problems
 from lookalike.server.bodies import Bodies
-from lookalike.server.routes import health, images, jobs, pages, uploads, votes
+from lookalike.server.routes import compare, embeddings, health, images, jobs, models, pages, search, uploads, votes
 from lookalike.server.security import Doorway, Guard
 from lookalike.server.service import start
 from lookalike.server.settings import Settings
@@ -50,7 +50,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Bodies, settings=settings)
     app.add_middleware(Guard, settings=settings)
     app.add_middleware(Doorway, monitor=service.monitor)  # the last is the outermost
-    for routes in (pages, jobs, images, health, uploads, votes):
+    for routes in (pages, compare_page, jobs, images, health, uploads, votes, embeddings, search, compare, models):
         app.include_router(routes.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app

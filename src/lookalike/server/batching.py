@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import AsyncIterable, Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ from lookalike.types import Backbone, ModelCard, Picture, Tunable, Vectors
 log = logging.getLogger("lookalike")
 
 AT_ONCE = 16
-"""Pictures or words of one request that are in a queue together: a long request leaves room for others."""
+"""Pictures or words of one request that are in a queue together."""
 
 
 def alone(picture: Picture) -> list[Picture]:
@@ -99,16 +99,20 @@ class Batcher:
         """
         return await asyncio.wrap_future(self._lane(card).put(item))
 
-    async def embed_all(self, items: Sequence[Item], card: ModelCard) -> Vectors:
-        """(n, dim) for the items of one request: it is refused, or let in, as a whole. Raises what `embed` does."""
-        lane, left, rows = self._lane(card), deque(items), list[Vectors]()
+    async def embed_all(self, items: AsyncIterable[Item], card: ModelCard) -> Vectors:
+        """(n, dim) for the items of one request: it is refused, or let in, as a whole. Raises what `embed` does.
+
+        They are taken a few at a time, so that a long request leaves room for others.
+        """
+        lane = self._lane(card)
+        rows: list[Vectors] = []
         waiting: deque[Future[Vectors]] = deque()
         try:
-            while left or waiting:
-                while left and len(waiting) < AT_ONCE:
-                    waiting.append(lane.put(left.popleft(), further=bool(waiting or rows)))
-                rows.append(await asyncio.wrap_future(waiting[0]))
-                waiting.popleft()
+            async for item in items:
+                waiting.append(lane.put(item, further=bool(waiting or rows)))
+                if len(waiting) == AT_ONCE:
+                    rows.append(await asyncio.wrap_future(waiting.popleft()))
+            rows += [await asyncio.wrap_future(future) for future in waiting]
         finally:
             for future in waiting:
                 future.cancel()

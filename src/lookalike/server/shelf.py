@@ -43,8 +43,10 @@ class Shelf:
         return opened.setdefault(wanted, Collection(self._directories[wanted]))
 
     def shown(self, path: str, name: str | None = None) -> str:
-        """A path of a collection as clients are told it: below the folder that was indexed, whose own name stands before
-        it only where there are several."""
+        """A path of a collection as clients are told it: below the folder that was indexed.
+
+        That folder's own name stands before it only where there are several.
+        """
         roots = self.collection(name).folders
         root = max((each for each in roots if path.startswith(each.rstrip(os.sep) + os.sep)), key=len, default="")
         below = os.path.relpath(path, root) if root else os.path.basename(path)
