@@ -26,7 +26,7 @@ Rows: TypeAlias = npt.NDArray[np.int64]
 PIXELS_REVISION = 2
 """Goes up when files come to be decoded or resized otherwise, and so all numbers may change."""
 
-Fit = Literal["crop", "squash", "pad", "longest"]
+Fit = Literal["crop", "squash", "pad", "frame", "longest"]
 Resample = Literal["nearest", "box", "bilinear", "bicubic", "lanczos"]
 
 
@@ -82,6 +82,7 @@ class InputSpec:
               "crop"    resize the short side to `resize` (default: the smaller of `size`), cut out the centre
               "squash"  resize to `size`, whatever the shape
               "pad"     resize to fit inside `size`, white round it
+              "frame"   the same, but round it the mean colour of its own edge
               "longest" resize so that neither side exceeds `size`; the shape stays, small pictures stay
     centre:   where "crop" goes that is half a pixel off the middle: "down" as in transformers, or to the "even"
               place, as in torchvision

@@ -12,8 +12,8 @@ from lookalike.cli.output import (
     echo_json,
     echo_text,
     evidence_json,
+    in_ways,
     note,
-    pooled,
     scores_json,
     spared,
     table,
@@ -25,6 +25,7 @@ from lookalike.explaining import Explanation, explain, standing
 from lookalike.explaining.explanation import ending
 from lookalike.explaining.panels import chance, verdict
 from lookalike.keypoints.methods import METHODS
+from lookalike.models.aspects import ASPECTS
 from lookalike.opening import nearest_collection
 
 
@@ -33,6 +34,7 @@ from lookalike.opening import nearest_collection
 @click.argument("b", type=click.Path())
 @click.option("--model", "models", multiple=True, metavar="NAME", help="Repeat for several [all without a download].")
 @click.option("--pool", metavar="HOW", help="How the models pool tokens, instead of their own way: mean, cls, ...")
+@click.option("--aspect", type=click.Choice(ASPECTS), help="How the models fit pictures in, instead of their own way.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--html", type=click.Path(), metavar="FILE", help="Write a page with both pictures, too.")
 @click.option("--why", type=click.Path(), metavar="FILE", help="Write a picture (.png) or page (.html) that says why.")
@@ -49,6 +51,7 @@ def command(
     b: str,
     models: tuple[str, ...],
     pool: str | None,
+    aspect: str | None,
     as_json: bool,
     html: str | None,
     why: str | None,
@@ -68,7 +71,7 @@ def command(
     lookalike compare a.jpg b.jpg --mirror --why why.html
     """
     paths = os.path.abspath(a), os.path.abspath(b)
-    names = pooled(models, pool)
+    names = in_ways(models, pool, aspect)
     for option, file in (("--html", html), ("--why", why)):
         spared(option, file, paths)
     if why is None:

@@ -8,9 +8,10 @@ import click
 
 import lookalike
 from lookalike.cli import FOUND, INTERRUPTED, UNREADABLE
-from lookalike.cli.output import echo_json, echo_text, note, pooled, progress
+from lookalike.cli.output import echo_json, echo_text, in_ways, note, progress
 from lookalike.indexing import AddReport, FeatureCost
 from lookalike.keypoints.methods import METHODS
+from lookalike.models.aspects import ASPECTS
 from lookalike.store import MOST_KEYPOINTS
 
 
@@ -21,6 +22,7 @@ from lookalike.store import MOST_KEYPOINTS
     "--model", "models", multiple=True, metavar="NAME", help="A model; repeat for several [the collection's]."
 )
 @click.option("--pool", metavar="HOW", help="How the models pool tokens, instead of their own way: mean, cls, ...")
+@click.option("--aspect", type=click.Choice(ASPECTS), help="How the models fit pictures in, instead of their own way.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Names or paths below FOLDER to leave out.")
 @click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Files worked on at a time [the cores].")
 @click.option("--batch", type=click.IntRange(1, 64), metavar="N", help="Pictures a network takes at a time [measured].")
@@ -41,6 +43,7 @@ def command(
     into: str | None,
     models: tuple[str, ...],
     pool: str | None,
+    aspect: str | None,
     exclude: tuple[str, ...],
     workers: int | None,
     batch: int | None,
@@ -67,7 +70,7 @@ def command(
     with progress() as tell:
         report = collection.add(
             folder,
-            models=pooled(models, pool),
+            models=in_ways(models, pool, aspect),
             exclude=exclude,
             workers=workers,
             batch=batch,

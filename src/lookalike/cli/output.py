@@ -16,6 +16,8 @@ import click
 from lookalike.errors import UsageError
 from lookalike.formats import is_image_name
 from lookalike.indexing import Progress
+from lookalike.models import registry
+from lookalike.searching import PLUS
 from lookalike.types import Evidence, Hit, Hits, Score
 
 
@@ -58,11 +60,18 @@ def spared(option: str, target: str | None, pictures: Sequence[str]) -> None:
                 raise UsageError(f"{option} {target}: that is the picture itself: name another file")
 
 
-def pooled(models: Sequence[str], pool: str | None) -> list[str]:
-    """--pool as part of the names of the models that it speaks of."""
-    if pool and not models:
-        raise click.UsageError("--pool needs --model: say which one is to pool that way")
-    return [f"{name}@{pool}" if pool else name for name in models]
+def in_ways(models: Sequence[str], pool: str | None, aspect: str | None) -> list[str]:
+    """--pool and --aspect as part of the names of the models that they speak of, each one of "a+b" too."""
+    for option, way in (("--pool", pool), ("--aspect", aspect)):
+        if way and not models:
+            raise click.UsageError(f"{option} needs --model: say which one is to do it that way")
+    ending = "".join(f"@{way}" for way in (pool, aspect) if way)
+    return [_each(name, ending) if ending else name for name in models]
+
+
+def _each(name: str, ending: str) -> str:
+    alone = PLUS not in name or os.path.isdir(name) or registry.knows(name)
+    return PLUS.join(f"{part}{ending}" for part in ([name] if alone else name.split(PLUS)))
 
 
 def hits_json(hits: Hits) -> dict[str, Any]:

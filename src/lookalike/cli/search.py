@@ -19,14 +19,15 @@ from lookalike.cli.output import (
     echo_paths,
     echo_text,
     hits_json,
+    in_ways,
     note,
-    pooled,
     spared,
 )
 from lookalike.collection import Answer, Collection
 from lookalike.fusion import WAYS, Fuse
 from lookalike.images import MAX_BYTES
 from lookalike.keypoints.methods import METHODS
+from lookalike.models.aspects import ASPECTS
 from lookalike.opening import nearest_collection
 from lookalike.report import SearchSection, write
 from lookalike.reranking import TOP
@@ -49,6 +50,7 @@ class _Command(click.Command):
 @click.option("--image", "pictures", multiple=True, metavar="FILE[:W]", help="An image, to be mixed with words.")
 @click.option("--not", "without", multiple=True, metavar="WORDS[:W]", help="Words or an image to keep away from.")
 @click.option("--pool", metavar="HOW", help="How the models pool tokens, instead of their own way: mean, cls, ...")
+@click.option("--aspect", type=click.Choice(ASPECTS), help="How the models fit pictures in, instead of their own way.")
 @click.option("--collection", metavar="DIR", type=click.Path(), help="[the one of this folder, or of one above]")
 @click.option("--model", "models", multiple=True, metavar="NAME", help="Repeat for several [all of the collection's].")
 @click.option(
@@ -79,6 +81,7 @@ def command(
     pictures: tuple[str, ...],
     without: tuple[str, ...],
     pool: str | None,
+    aspect: str | None,
     collection: str | None,
     models: tuple[str, ...],
     verify: int | None,
@@ -113,7 +116,7 @@ def command(
     if bool(terms) == bool(queries):
         raise click.UsageError("give a QUERY (an image, a folder or -), or words with --text, not both")
     where = lookalike.open(collection) if collection else nearest_collection()
-    models = tuple(pooled(models, pool))
+    models = tuple(in_ways(models, pool, aspect))
     if not models:
         for problem in where.unusable():
             note(f"left out: {problem}")

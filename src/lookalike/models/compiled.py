@@ -19,6 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from lookalike.models import aspects
 from lookalike.models.weights import models_folder, remember, sha256
 from lookalike.types import ModelCard
 
@@ -81,11 +82,16 @@ def in_fp32(card: ModelCard) -> ModelCard:
     return replace(card, name=card.name.removesuffix(f"@{INT8}"), options=options, revision=revision)
 
 
+def network(card: ModelCard) -> ModelCard:
+    """The card that a compiled network goes by: in 32 bits, and however pictures come to their size before it."""
+    return aspects.in_own(in_fp32(card))
+
+
 def home(card: ModelCard) -> Path:
     """Where the compiled network of a card is, or would be. The fingerprint is in the name: others are never taken."""
-    base = in_fp32(card)
+    base = network(card)
     plain = re.sub(r"[^\w.+-]+", "_", os.path.basename(base.name), flags=re.ASCII)[:60]
-    ending = f"-{INT8}" if base is not card else ""
+    ending = f"-{INT8}" if precision(card) == INT8 else ""
     return models_folder() / "compiled" / f"{plain}-{base.fingerprint}{ending}"
 
 
@@ -146,7 +152,7 @@ def _record(card: ModelCard) -> dict[str, Any] | None:
         files = record["files"]
         told = (record["format"], record["base"], record["precision"])
         whole = (
-            told == (FORMAT, in_fp32(card).fingerprint, precision(card))
+            told == (FORMAT, network(card).fingerprint, precision(card))
             and PICTURES in files
             and all(name == os.path.basename(name) and name not in ("", os.curdir, os.pardir) for name in files)
             and all(isinstance(file["size"], int) and isinstance(file["sha256"], str) for file in files.values())

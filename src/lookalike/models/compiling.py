@@ -133,7 +133,7 @@ def _compile(card: ModelCard, original: Backbone, photos: Sequence[str]) -> Comp
     _refuse_full_disk(card, original)
     about = {
         "model": card.name,
-        "base": compiled.in_fp32(card).fingerprint,
+        "base": compiled.network(card).fingerprint,
         "precision": precision(card),
         "made_with": compiled.made_with(),
     }

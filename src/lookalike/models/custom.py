@@ -103,7 +103,7 @@ def cards() -> list[ModelCard]:
 
 def load(card: ModelCard) -> FunctionBackbone:
     # By its name, each time: in a notebook the function may be written anew.
-    return FunctionBackbone(card, lambda pixels: _models[card.name][1](pixels))
+    return FunctionBackbone(card, lambda pixels: _models[card.options["function"]][1](pixels))
 
 
 @lru_cache(maxsize=1)

@@ -62,9 +62,16 @@ def _fitted(picture: Picture, image: Image.Image, spec: InputSpec) -> Image.Imag
     small = image.resize(inside, resample, box)
     if spec.fit == "longest":
         return small
-    canvas = Image.new(image.mode, (width, height), "white")
+    canvas = Image.new(image.mode, (width, height), _edge_colour(small) if spec.fit == "frame" else "white")
     canvas.paste(small, ((width - inside[0]) // 2, (height - inside[1]) // 2))
     return canvas
+
+
+def _edge_colour(image: Image.Image) -> tuple[int, ...]:
+    """The mean of the outermost pixels, for each channel of the image's mode."""
+    x = np.atleast_3d(np.asarray(image))
+    outermost = np.concatenate([x[0], x[-1], x[1:-1, 0], x[1:-1, -1]])
+    return tuple(outermost.mean(axis=0).round().astype(int).tolist())
 
 
 def _visible(picture: Picture, size: tuple[int, int]) -> tuple[float, float]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lookalike.errors import LookalikeError, ModelUnavailable, UnknownModel, UsageError
-from lookalike.models import compiled, custom, weights
+from lookalike.models import aspects, compiled, custom, weights
 from lookalike.models.catalog import CARDS
 from lookalike.models.weights import models_folder
 from lookalike.types import Backbone, InputSpec, ModelCard, TextBackbone
@@ -59,20 +59,23 @@ def card(name: str) -> ModelCard:
     """The card of a model, with its weights found and identified where it has any and they are on this machine.
 
     `name` is one of `cards()`, a folder in Hugging Face's format ("./folder"), or "hf:OWNER/NAME"; "@cls" and the
-    like at its end choose how tokens are pooled, "@int8" the network compiled in 8 bits.
+    like at its end choose how tokens are pooled, "@squash", "@pad" and "@crop" how pictures come to the size that it
+    takes, "@int8" the network compiled in 8 bits. Their order makes no difference.
 
-    Raises UnknownModel, which names the nearest ones; UsageError for a folder that is no model; ModelUnavailable
-    for a repository that is not on this machine.
+    Raises UnknownModel, which names the nearest ones; UsageError for a folder that is no model, or a way that makes no
+    sense for it; ModelUnavailable for a repository that is not on this machine.
     """
     known = cards()
     if name in known:
         return _with_weights(known[name])
-    head, eight, pool = name.partition(f"@{compiled.INT8}@")
-    if eight and not os.path.isdir(name):
-        return card(f"{head}@{pool}@{compiled.INT8}")
-    base = name.removesuffix(f"@{compiled.INT8}")
-    if base != name and not base.endswith(f"@{compiled.INT8}") and not os.path.isdir(name):
-        return compiled.in_int8(card(base))
+    if not os.path.isdir(name):
+        first, *ways = name.split("@")
+        *rest, last = [first, *sorted(ways, key=_turn)]
+        base = "@".join(rest)
+        if last == compiled.INT8 and compiled.INT8 not in rest:
+            return compiled.in_int8(card(base))
+        if last in aspects.ASPECTS and rest:
+            return aspects.in_aspect(card(base), last)
     if (own := models_folder() / f"{name}.json").is_file():
         read_card(own)  # says what is wrong with it
     place, _, pool = (name, "", "") if os.path.isdir(name) else name.partition("@")
@@ -86,6 +89,11 @@ def card(name: str) -> ModelCard:
     near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else f"choose from {', '.join(known)}"
     raise UnknownModel(f"no model is called {name!r}: {hint} ('lookalike models' lists them)")
+
+
+def _turn(way: str) -> int:
+    """When a way, of those behind a model's name, is gone: its tokens first, for they may make a card of their own."""
+    return 2 if way == compiled.INT8 else 1 if way in aspects.ASPECTS else 0
 
 
 def knows(name: str) -> bool:
@@ -157,7 +165,8 @@ def compile_now(card: ModelCard, *, photos: Sequence[str] = ()) -> compiled.Comp
         if problem := obstacle(base):
             raise ModelUnavailable(f"model {card.name!r} cannot run: {problem.reason}")
         found = compiling.compile_network(card, lambda: _source(card, photos), photos, again=True)
-        for key in [key for key in _loaded if key.startswith(f"{card.name} ")]:
+        name = compiled.network(card).name
+        for key in [key for key in _loaded if key.startswith((f"{name} ", f"{name}@"))]:
             del _loaded[key]
         return found
 

@@ -19,6 +19,7 @@ import onnxruntime
 from lookalike.errors import ModelUnavailable, UsageError
 from lookalike.metrics import normalised
 from lookalike.models import preprocess
+from lookalike.models.aspects import in_own
 from lookalike.models.compiled import PICTURES
 from lookalike.models.tuning import BATCHES, Tuning, tuned, usable_cores
 from lookalike.models.weights import sha256
@@ -70,7 +71,7 @@ class OnnxBackbone:
     def _best(self, workers: int, batch: int | None) -> Tuning:
         if batch:
             return Tuning(1, 1 if self._one_by_one else batch)
-        network = f"{self.card.fingerprint}, onnxruntime {onnxruntime.__version__}"
+        network = f"{in_own(self.card).fingerprint}, onnxruntime {onnxruntime.__version__}"
         return tuned(network, workers, self._trial, (1,) if self._one_by_one else BATCHES)
 
     def _trial(self, threads: int) -> Callable[[int], object]:
