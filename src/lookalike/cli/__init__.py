@@ -23,6 +23,8 @@ COMMANDS = {
     "bench": "Find out which model is best for your own images, or for a published data set.",
     "models": "List the models, tell all about one, or add a network of your own.",
     "votes": "Tell which model is better by the votes of those who compared lists blindly.",
+    "serve": "Serve collections as a web page and a REST service.",
+    "mcp": "Let assistants search and compare, by the Model Context Protocol.",
     "info": "Tell what a collection holds.",
     "export": "Write a model's vectors as FAISS, NumPy or Parquet files.",
     "import": "Make a collection from a FAISS index and its list of paths.",

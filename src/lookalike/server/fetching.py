@@ -7,6 +7,7 @@ goes to the very address that was checked, and a redirect is not followed.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import ipaddress
 import socket
@@ -44,15 +45,17 @@ def fetch(url: str, hosts: Collection[str], limit: int) -> bytes:
 
 def _fetch(parts: SplitResult, host: str, port: int, limit: int) -> bytes:
     end = time.monotonic() + SECONDS
-    with socket.create_connection((_address(host, port), port), timeout=SECONDS) as plain:
-        secure = parts.scheme == "https"
-        stream = ssl.create_default_context().wrap_socket(plain, server_hostname=host) if secure else plain
-        connection = http.client.HTTPConnection(host, port)
+    with contextlib.ExitStack() as stack:
+        stream = stack.enter_context(socket.create_connection((_address(host, port), port), timeout=SECONDS))
+        if parts.scheme == "https":
+            secure = ssl.create_default_context().wrap_socket(stream, server_hostname=host)
+            stream = stack.enter_context(secure)
+        connection = stack.enter_context(contextlib.closing(http.client.HTTPConnection(host, port)))
         connection.sock = stream
         path = parts.path or "/"
         headers = {"Host": parts.netloc, "Accept": "image/*", "Accept-Encoding": "identity", "Connection": "close"}
         connection.request("GET", f"{path}?{parts.query}" if parts.query else path, headers=headers)
-        answer = connection.getresponse()
+        answer = stack.enter_context(connection.getresponse())
         if answer.status != 200:
             what = "it redirects elsewhere" if 300 <= answer.status < 400 else f"status {answer.status}"
             raise Problem(422, f"{host}: the image cannot be fetched ({what})")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import ipaddress
 import socket
 
 import uvicorn
@@ -21,15 +22,21 @@ CONNECTIONS = 512
 
 
 def bind(settings: Settings) -> socket.socket:
-    """The socket that the service listens on; port 0 finds a free one. Raises UsageError where that cannot be."""
+    """The socket that the service listens on; port 0 finds a free one.
+
+    Raises UsageError where that cannot be, or where others than this machine could reach it and no token is asked for.
+    """
     try:
         family, _, _, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
     except socket.gaierror:
         raise UsageError(f"--host {settings.host}: no address of this machine") from None
+    if not settings.token and not ipaddress.ip_address(str(address[0]).partition("%")[0]).is_loopback:
+        raise UsageError(f"--host {settings.host}: others can reach it there: say with --token what they must show")
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
+        listener.listen(2048)  # at once: who comes now waits until the server is there
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRINUSE:
@@ -52,6 +59,7 @@ def server(app: FastAPI, settings: Settings) -> uvicorn.Server:
         ws="none",
         access_log=False,
         log_config=None,
+        log_level="error",
         server_header=False,
         proxy_headers=False,
         limit_concurrency=CONNECTIONS,

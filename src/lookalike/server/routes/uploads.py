@@ -64,7 +64,7 @@ async def upload(service: Serving, request: Request) -> Uploaded:
 async def search_by_upload(service: Serving, request: Request) -> Response:
     """The search page's form: on to the address of that search, with the settings that came along."""
     async with request.form() as form:
-        settings = [(name, value) for name, value in form.multi_items() if isinstance(value, str) and name != "image"]
+        settings = [(name, str(value)) for name, value in form.multi_items() if name not in (FIELD, "image")]
         data = await _file(form)
     if data:
         settings.append(("image", (await _keep(service, data)).id))

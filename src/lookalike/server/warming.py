@@ -1,0 +1,31 @@
+"""What the first search would have to wait for, done beforehand: models loaded, vectors mapped, libraries imported."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+import numpy as np
+
+from lookalike.embedding import embed_pictures
+from lookalike.errors import LookalikeError
+from lookalike.models import registry
+from lookalike.server.service import Service
+from lookalike.types import Picture
+
+log = logging.getLogger("lookalike")
+
+
+def warm(service: Service) -> None:
+    """Search every collection once by each of its models. What fails here will say so when it is asked for."""
+    grey = Picture(np.full((256, 256, 3), 128, dtype=np.uint8), 256, 256, "array")
+    for name in service.shelf.names:
+        try:
+            collection = service.shelf.collection(name)
+            for model in collection.usable() if collection.exists else ():
+                began = time.perf_counter()
+                vectors = embed_pictures(registry.load(registry.card(model)), [grey])
+                collection.search_vectors({model: vectors}, k=1)
+                log.info("%s: model %s is ready (%.1f s)", name, model, time.perf_counter() - began)
+        except LookalikeError as error:
+            log.warning("%s: %s", name, error)
