@@ -1,7 +1,7 @@
 """Choose a country and models, and see the nearest flags side by side.
 
-    pip install 'lookalike[streamlit]'
-    streamlit run examples/flags/app.py -- FOLDER [MODEL]...
+pip install 'lookalike[streamlit]'
+streamlit run examples/flags/app.py -- FOLDER [MODEL]...
 """
 
 from __future__ import annotations

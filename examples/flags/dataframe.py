@@ -1,7 +1,7 @@
 """The flags as a table with a column of features, and cosines by NumPy: for those who like to go on by themselves.
 
-    pip install 'lookalike[streamlit]'
-    python examples/flags/dataframe.py FOLDER COUNTRY [MODEL]
+pip install 'lookalike[streamlit]'
+python examples/flags/dataframe.py FOLDER COUNTRY [MODEL]
 """
 
 from __future__ import annotations

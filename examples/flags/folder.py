@@ -49,7 +49,7 @@ def flags_of(
     files: dict[str, ImageRef] = {}
     remarks = []
     for image in sorted(images, key=lambda image: image.path):
-        code = countries.code(image.path)
+        code = countries.of_file(image.path)
         if code in files:
             remarks.append(f"{image.path}: passed over: {files[code].path} is {countries.name(code)} already")
         else:

@@ -16,7 +16,7 @@ class Countries:
     >>> countries = Countries()
     >>> countries.add("CI", "Ivory Coast", "CIV", "Côte d'Ivoire")
     'CI'
-    >>> countries.code("flags/320px-Flag_of_Cote_d'Ivoire.svg.png"), countries.name("CI")
+    >>> countries.of_file("flags/320px-Flag_of_Cote_d'Ivoire.svg.png"), countries.name("CI")
     ('CI', 'Ivory Coast')
     """
 
@@ -29,26 +29,29 @@ class Countries:
         code = self._codes.setdefault(plain(code), code)
         for name in names:
             self._codes.setdefault(plain(name), code)
-        self._names.setdefault(code, stem(next(iter(names), code)))
+        self._names.setdefault(code, next(iter(names), code))
         return code
 
     def code(self, name: str) -> str:
-        """The code of the country that a file or a list calls so: where nobody knows it, the name without suffixes."""
-        return self._codes.get(plain(name)) or self.add(stem(name))
+        """The code of the country that is called so; where nobody knows it, the name itself."""
+        return self._codes.get(plain(name)) or self.add(name)
+
+    def of_file(self, path: str) -> str:
+        return self.code(stem(path))
 
     def name(self, code: str) -> str:
         return self._names[code]
 
 
-def stem(name: str) -> str:
-    return SUFFIXES.sub("", os.path.basename(name)) or name
+def stem(path: str) -> str:
+    return SUFFIXES.sub("", os.path.basename(path))
 
 
 def plain(name: str) -> str:
-    """What names are told apart by: no folder, suffix, accent, case, blank, nor "Flag of the".
+    """What names are told apart by: no accent, case, blank, nor "Flag of the".
 
-    >>> plain("flags/320px-Flag_of_the_United_States.svg.png"), plain("Côte d'Ivoire")
+    >>> plain("320px-Flag_of_the_United_States"), plain("Côte d'Ivoire")
     ('unitedstates', 'cotedivoire')
     """
-    text = unicodedata.normalize("NFKD", stem(name)).casefold()
+    text = unicodedata.normalize("NFKD", name).casefold()
     return re.sub(r"[\W_\u0300-\u036f]", "", ABOUT.sub("", text)) or name

@@ -6,7 +6,7 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
-from names import Countries
+from names import Countries, stem
 
 from lookalike.errors import UsageError
 
@@ -57,7 +57,7 @@ def read_pairs(path: Path, countries: Countries) -> list[Pair]:
 
 
 def _side(row: dict[str, str], side: str, path: Path, countries: Countries) -> str:
-    names = [row[column] for column in (f"name_{side}", f"file_{side}") if row.get(column)]
+    names = [name for name in (row.get(f"name_{side}"), stem(row.get(f"file_{side}", ""))) if name]
     code = row.get(f"iso2_{side}") or (countries.code(names[0]) if names else "")
     if not code:
         raise UsageError(f"{path}: a pair without iso2_{side}, name_{side} and file_{side}: one of them must be there")
