@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,10 +11,10 @@ from urllib.parse import urlencode
 
 from starlette.datastructures import QueryParams
 
-from lookalike.collection import Collection
 from lookalike.reranking import TOP
 from lookalike.server.asking import MOST, Ask, Box
 from lookalike.server.problems import Problem
+from lookalike.server.shelf import Shelf
 from lookalike.types import Only, Term
 
 LONGEST = 1000
@@ -30,7 +29,7 @@ class Address:
 
     image:  the id of an upload or of an image of a collection; text, unlike: words for and against
     models: none means all that can answer
-    folder: absolute, or below one of the collection's folders
+    folder: as `Shelf.shown` says paths
     """
 
     collection: str = ""
@@ -109,7 +108,7 @@ class Address:
         """Of a search by a picture, with the same settings."""
         return self.url(image=image_id, text="", unlike="", crop=None)
 
-    def ask(self, collection: Collection, *, whole: bool) -> Ask:
+    def ask(self, shelf: Shelf, *, whole: bool) -> Ask:
         """The query; what takes longer (verifying) only if it is to be `whole`."""
         terms = [Term(image=self.image)] if self.image else []
         terms += [Term(text=self.text)] if self.text else []
@@ -123,7 +122,7 @@ class Address:
             verify=min(self.k, TOP) if self.verifies and whole else 0,
             collapse=self.collapse,
             only=Only(
-                folder=_place(self.folder, collection) if self.folder else None,
+                folder=shelf.folder(self.folder, self.collection or None) if self.folder else None,
                 since=self.since or None,
                 until=self.until or None,
                 least=self.least,
@@ -170,10 +169,3 @@ def _box(text: str) -> Box | None:
 
 def _shares(box: Box) -> tuple[float, float, float, float]:
     return box.left, box.top, box.width, box.height
-
-
-def _place(folder: str, collection: Collection) -> str:
-    """The folder that is meant: each of the collection's own may hold it."""
-    roots = collection.info()["folders"] if collection.exists else []
-    places = [os.path.normpath(os.path.join(root, folder)) for root in roots]
-    return next((place for place in places if os.path.isdir(place)), places[0] if places else folder)

@@ -14,7 +14,19 @@ from starlette.concurrency import run_in_threadpool
 from lookalike import __version__
 from lookalike.server import problems
 from lookalike.server.bodies import Bodies
-from lookalike.server.routes import compare, embeddings, health, images, jobs, models, pages, search, uploads, votes
+from lookalike.server.routes import (
+    compare,
+    compare_page,
+    embeddings,
+    health,
+    images,
+    jobs,
+    models,
+    pages,
+    search,
+    uploads,
+    votes,
+)
 from lookalike.server.security import Doorway, Guard
 from lookalike.server.service import start
 from lookalike.server.settings import Settings

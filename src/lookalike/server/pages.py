@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -25,6 +26,12 @@ def _name(path: str) -> str:
     return os.path.basename(path) or path
 
 
+def _below(path: str, roots: Sequence[str]) -> str:
+    """A path as it is below the collection's folder that holds it."""
+    root = max((root for root in roots if path.startswith(root.rstrip(os.sep) + os.sep)), key=len, default="")
+    return os.path.relpath(path, root) if root else os.path.basename(path)
+
+
 def _sized(image: ImageRef) -> tuple[int, int]:
     """(width, height) of its thumbnail, so that nothing jumps when it comes."""
     scale = min(1.0, SIDE / max(image.width, image.height, 1))
@@ -32,7 +39,7 @@ def _sized(image: ImageRef) -> tuple[int, int]:
 
 
 def _chance(share: float) -> str:
-    return "under 0.1 %" if share < 0.001 else "over 99.9 %" if share > 0.999 else f"{100 * share:.1f} %"
+    return "<0.1 %" if share < 0.001 else ">99.9 %" if share > 0.999 else f"{100 * share:.1f} %"
 
 
 def _bytes(count: int) -> str:
@@ -51,4 +58,6 @@ _pages = Environment(
     lstrip_blocks=True,
     finalize=lambda value: showable(value) if type(value) is str else value,
 )
-_pages.filters.update(name=_name, sized=_sized, chance=_chance, bytes=_bytes, count=lambda number: f"{number:,}")
+_pages.filters.update(
+    name=_name, below=_below, sized=_sized, chance=_chance, bytes=_bytes, count=lambda number: f"{number:,}"
+)

@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 
 from lookalike.models.tuning import usable_cores
 from lookalike.server.batching import Batcher
+from lookalike.server.explanations import Explanations
 from lookalike.server.jobs import Jobs
 from lookalike.server.monitoring import Monitor
 from lookalike.server.settings import Settings
@@ -24,6 +25,7 @@ class Service:
     settings:  what it may do; shelf: its collections; uploads: pictures that were asked for; jobs: long work
     batcher:   embeds for all requests
     searching: threads for what takes milliseconds; verifying: for what takes seconds, and must not be in its way
+    explanations: why pairs match
     monitor:   counts
     """
 
@@ -35,12 +37,14 @@ class Service:
     verifying: Pool
     monitor: Monitor
     jobs: Jobs = field(default_factory=Jobs)
+    explanations: Explanations = field(default_factory=Explanations)
 
     def close(self) -> None:
         """Wait for what is under way, and end all threads."""
         self.batcher.close()
         self.searching.close()
         self.verifying.close()
+        self.explanations.close()
 
 
 def start(settings: Settings) -> Service:

@@ -47,14 +47,21 @@ async def front() -> RedirectResponse:
 @router.get("/search")
 async def search_page(service: Serving, request: Request) -> HTMLResponse:
     address, columns, problem, whole = Address(), [], None, bool(request.query_params.get("whole"))
-    collection: dict[str, Any] = {"exists": False, "choices": (), "unusable": (), "folders": (), "begin": ()}
+    collection: dict[str, Any] = {
+        "exists": False,
+        "choices": (),
+        "unusable": (),
+        "folders": (),
+        "roots": (),
+        "begin": (),
+    }
     try:
         address = Address.read(request.query_params)
         if service.shelf.names:
             address = replace(address, collection=address.collection or service.shelf.names[0])
             collection = await service.searching.run(_described, service, address)
         if address.asks and collection["exists"]:
-            ask = address.ask(service.shelf.collection(address.collection), whole=whole)
+            ask = await service.searching.run(address.ask, service.shelf, whole=whole)
             columns = await answer(service, ask)
     except (Problem, LookalikeError) as error:
         problem = problem_of(error)
@@ -75,14 +82,22 @@ async def search_page(service: Serving, request: Request) -> HTMLResponse:
 
 def _described(service: Service, address: Address) -> dict[str, Any]:
     collection = service.shelf.collection(address.collection)
-    found: dict[str, Any] = {"exists": collection.exists, "choices": (), "unusable": (), "folders": (), "begin": ()}
+    found: dict[str, Any] = {
+        "exists": collection.exists,
+        "choices": (),
+        "unusable": (),
+        "folders": (),
+        "roots": (),
+        "begin": (),
+    }
     if collection.exists:
         unusable = collection.unusable()
         cards = [registry.card(name) for name in _usable(collection)]
         found.update(
             choices=[_Choice(card.name, card.summary, card.texts) for card in cards],
             unusable=unusable,
-            folders=_folders(collection),
+            folders=_folders(service, address),
+            roots=collection.folders,
             begin=() if address.asks else _spread(collection, BEGIN_WITH),
         )
     return found
@@ -95,18 +110,17 @@ def _usable(collection: Collection) -> list[str]:
         return []
 
 
-def _folders(collection: Collection) -> list[str]:
-    """The folders right below the collection's own: relative, where there is but one of these."""
-    roots = collection.info()["folders"]
-    found = [] if len(roots) == 1 else roots
-    for root in roots:
+def _folders(service: Service, address: Address) -> list[str]:
+    """The folders right below the collection's own, as the shelf says paths."""
+    found = []
+    for root in service.shelf.collection(address.collection).folders:
         try:
             with os.scandir(root) as entries:
-                below = [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
+                below = [entry.path for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
         except OSError:  # gone, or not mounted now
             continue
-        found += below if len(roots) == 1 else [os.path.join(root, name) for name in below]
-    return sorted(found)[:FOLDERS]
+        found += [service.shelf.shown(path, address.collection) for path in sorted(below)[:FOLDERS]]
+    return found
 
 
 def _spread(collection: Collection, count: int) -> list[ImageRef]:
