@@ -343,9 +343,56 @@ def test_copydays(photo_pixels: Photos, tmp_path: Path, cli: Cli) -> None:
     assert set(found["values"]["sift"]) == {"map", "accuracy@1", "map/jpeg/3"}
     assert found["facts"]["gallery"] == 16
     assert found["rows"][0]["map"]["value"] > 0.5
+    (answers,) = found["answers"].values()
+    assert len(answers) == 16
+    assert len([value for value in found["values"]["sift"]["map"] if value is not None]) == 8, "the strong ones alone"
+    assert "mAP/jpeg/3" in page.read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "headline", "words"),
+    [
+        ("labelled", "recall@1", "finds an image of the same class first in"),
+        ("coco", "shared@1", "finds an image with a category in common first in"),
+        ("copydays", "map", "has a mean average precision (mAP) of"),
+        ("roxford", "map/medium", "has a mean average precision (mAP/medium) of"),
+        ("disc21", "accuracy@1", "finds the match first in"),
+    ],
+)
+def test_each_data_set_has_a_page_and_says_what_it_rests_on(
+    photo_pixels: Photos, tmp_path: Path, cli: Cli, name: str, headline: str, words: str
+) -> None:
+    make = {"labelled": dataset_folders.classes}.get(name) or getattr(dataset_folders, name)
+    root, page = make(tmp_path / name, photo_pixels), tmp_path / "page.html"
+    result = cli(
+        *("bench", "--dataset", name, "--root", root, "--model", "color", "--model", "phash", "--model", "hog"),
+        *("--out", page, "--json"),
+    )
+    assert result.code == 0, result.err
+    found = result.json
+    assert found["headline"] == headline
+    assert words in found["recommendation"]
     text = page.read_text()
-    assert "strong" in text
-    assert "jpeg/3" in text
+    shown = [row["model"] for row in found["rows"]]
+    assert shown == sorted(
+        shown, key=lambda model: -next(r for r in found["rows"] if r["model"] == model)[headline]["value"]
+    )
+    assert found["recommendation"].split(". ")[0] in text
+    assert "<circle" in text and f"{found['machine']['cores']}" in text
+    measures = {key for key, value in found["rows"][0].items() if isinstance(value, dict)}
+    assert text.count('<svg class="bar ') == 3 * len(measures)
+    assert ('id="only_a"' in text) == (name in ("disc21", "copydays"))
+    for row in found["rows"]:
+        values = found["values"][row["model"]]
+        for measure in measures - {"uap", "recall@p90", "shared@all"}:
+            known = [value for value in values[measure] if value is not None]
+            assert row[measure]["value"] == pytest.approx(np.mean(known))
+            assert row[measure]["low"] <= row[measure]["value"] <= row[measure]["high"]
+    for pair in found["pairs"]:
+        by_model = {row["model"]: row[headline]["value"] for row in found["rows"]}
+        assert pair["difference"] == pytest.approx(by_model[pair["a"]] - by_model[pair["b"]], abs=1e-6)
+        assert pair["difference"] >= 0
+        assert all(len(ids) == pair[kind] for kind, ids in pair["queries"].items())
 
 
 def test_queries_are_cut_to_their_boxes(photo_pixels: Photos, tmp_path: Path) -> None:

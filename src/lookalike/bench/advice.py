@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lookalike.bench.results import BenchReport, Pair, Row
 from lookalike.bench.stats import Interval
-from lookalike.bench.words import chance, counted, listed, number, percent, points, span
+from lookalike.bench.words import chance, counted, listed, number, percent, points, span, title
 
 REACH = 0.05
 """An entry is within reach of the best where its loss, at the far end of the interval, is no more than this."""
@@ -27,7 +27,7 @@ class Told:
 
 
 _SHARES = Told("finds the match first in", "no match was found first in")
-_AREAS = Told("has a mean average precision of", "no match was found in", "{} higher", "is {} lower")
+_AREAS = Told("has a mean average precision ({}) of", "no match was found in", "{} higher", "is {} lower")
 TOLD = {
     "labelled": Told("finds an image of the same class first in", "no image of the same class was found first in"),
     "coco": Told("finds an image with a category in common first in", "none with a category in common was first in"),
@@ -46,6 +46,7 @@ def advise(report: BenchReport) -> str:
     if not rows:
         return "Nothing was tried."
     best, words = rows[0], told(report)
+    does = words.does.format(title(report.headline))
     asked = counted(len(report.asked), "query", "queries")
     if report.originals is not None:
         asked += f" of {counted(report.originals, 'original')}"
@@ -54,11 +55,11 @@ def advise(report: BenchReport) -> str:
     over = "over" if words is _AREAS else "of"
     found = f"{percent(best.headline.value)} {over} {asked} (95% interval {span(best.headline)})"
     if len(rows) == 1:
-        return f"{best.model} {words.does} {found}. It was tried alone: name a second model to compare."
+        return f"{best.model} {does} {found}. It was tried alone: name a second model to compare."
     against = {pair.b: pair for pair in report.pairs() if pair.a == best.model}
     alike = [row for row in rows[1:] if not against[row.model].significant]
     worse = [row for row in rows[1:] if against[row.model].significant]
-    said = [f"{'Highest' if alike else 'Best'} here: {best.model} {words.does} {found}."]
+    said = [f"{'Highest' if alike else 'Best'} here: {best.model} {does} {found}."]
     if alike:
         said.append(
             f"No difference can be shown between it and {listed(_names(alike), 'or')}:"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from lookalike.bench.results import GROUPS, BenchReport, Row
-from lookalike.bench.words import chance, counted, number, plain, points, share, title
+from lookalike.bench.words import chance, counted, number, plain, points, sentence, share, title
 from lookalike.writing import showable
 
 
@@ -33,7 +33,7 @@ def render(report: BenchReport) -> str:
         scores = [row.groups[group] for row in rows if group in row.groups]
         if scores:
             parts += [
-                f"## {report.headline.capitalize()} by {group}",
+                f"## {sentence(title(report.headline))} by {group}",
                 _table(
                     [group, "queries", *(_text(row.model) for row in rows)],
                     [
@@ -44,7 +44,7 @@ def render(report: BenchReport) -> str:
             ]
     if pairs:
         parts += [
-            f"## Differences in {report.headline}",
+            f"## Differences in {title(report.headline)}",
             f"p by sign flips of whole {units}, corrected for all comparisons (Holm)."
             " Queries are counted by whether the first answer is right.",
             _table(

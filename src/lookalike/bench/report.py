@@ -25,14 +25,18 @@ from lookalike.bench import plots
 from lookalike.bench.datasets import Query
 from lookalike.bench.results import GROUPS, BenchReport, Pair, Row
 from lookalike.bench.stats import Interval
-from lookalike.bench.words import chance, counted, number, percent, plain, points, share, span, title
+from lookalike.bench.words import chance, counted, number, percent, plain, points, sentence, share, span, title
 from lookalike.writing import showable
 
 LISTED = 12
 """Queries at most in each list of a pair."""
 
 MOST_COLUMNS = 4
-"""Of measures in the table: where there are more, bars show all of them."""
+COLUMNS = {
+    "labelled": ("recall@1", "recall@10", "knn@5", "map@r"),
+    "revisited": ("map/medium", "map/easy", "map/hard", "mp@10/medium"),
+}
+"""Measures in the table: where there are more, bars show all of them."""
 
 MOST_PICTURES = 500
 """In a page; where that is too few, the lists are shorter."""
@@ -54,7 +58,7 @@ def render(report: BenchReport, picture: Callable[[str], bytes | None]) -> str:
         pairs=report.pairs(),
         number_of=numbers,
         units="queries" if report.originals is None else "originals",
-        columns=_columns(report.headline, measures),
+        columns=COLUMNS.get(report.dataset.protocol, measures[:MOST_COLUMNS]),
         panels=_panels(rows, measures),
         scatter=plots.scatter(rows, report.pareto(), title(report.headline)),
         untimed=[row.model for row in rows if not row.entry.images_per_second],
@@ -78,15 +82,6 @@ class Panel:
     label: str
     queries: int | None
     scores: list[tuple[str, Interval]]
-
-
-def _columns(headline: str, measures: Sequence[str]) -> list[str]:
-    """The measures that the table has: all, or the headline and those of its kind first."""
-    if len(measures) <= MOST_COLUMNS:
-        return list(measures)
-    kind = headline.partition("/")[0].partition("@")[0]
-    alike = [measure for measure in measures if measure.partition("/")[0].partition("@")[0] == kind]
-    return list(dict.fromkeys([headline, *alike, *measures]))[:MOST_COLUMNS]
 
 
 def _panels(rows: Sequence[Row], measures: Sequence[str]) -> dict[str, list[Panel]]:
@@ -247,6 +242,7 @@ _pages.filters.update(
     percent=percent,
     plain=plain,
     points=points,
+    sentence=sentence,
     share=share,
     span=span,
     title=title,

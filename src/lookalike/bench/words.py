@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,8 +13,15 @@ _TITLES = {"accuracy@3": "top 3", "uap": "µAP", "recall@p90": "recall@P90"}
 
 
 def title(measure: str) -> str:
-    """What a measure is called over a column."""
-    return _TITLES.get(measure, measure)
+    """What a measure is called over a column: µAP, mAP/medium, mP@10/hard."""
+    return _TITLES.get(
+        measure, re.sub("^ma?p(?=[@/]|$)", lambda found: found[0].replace("p", "P").replace("a", "A"), measure)
+    )
+
+
+def sentence(text: str) -> str:
+    """With a capital in front, but for names such as mAP."""
+    return text if text[1:2].isupper() else text[:1].upper() + text[1:]
 
 
 def listed(names: Sequence[str], word: str = "and") -> str:

@@ -129,11 +129,6 @@ def command(
         note(f"Predictions: {os.path.abspath(predictions)}" + (f" ({left_out:,} left out)" if left_out else ""))
     if descriptors is not None:
         note(f"Descriptors: {os.path.abspath(descriptors)}")
-    if as_json:
-        echo_json(report.to_json())
-    else:
-        for line in report.to_markdown().splitlines():
-            echo_text(line)
     for out in outs:
         ending = Path(out).suffix.lower()
         if ending == ".html":
@@ -142,6 +137,11 @@ def command(
             text = report.to_markdown() if ending == ".md" else json.dumps(report.to_json(), indent=1)
         write_whole(out, lambda part, text=text: Path(part).write_text(text, encoding="utf-8"))  # type: ignore[misc]
         note(f"Report: {os.path.abspath(out)}")
+    if as_json:
+        echo_json(report.to_json())
+    else:
+        for line in report.to_markdown().splitlines():
+            echo_text(line)
 
 
 def _dataset(folder: str | None, dataset: str | None, root: str | None, special: Sequence[str]) -> Dataset | None:
