@@ -124,3 +124,23 @@ def test_grey_is_made_before_small(kind: Any, photo_pixels: dict[str, np.ndarray
     image, spec = Image.fromarray(photo_pixels["astronaut"]), InputSpec(size=(40, 60), fit=kind)
     grey = preprocess.fit(read(image.convert("L")), spec)
     np.testing.assert_array_equal(preprocess.fit_grey(read(image), spec), grey[:, :, 0])
+
+
+@pytest.mark.parametrize("size", [(90, 30), (30, 90), (1, 50), (40, 40), (1, 1)])
+def test_a_frame_has_the_mean_colour_of_the_pictures_edge(size: tuple[int, int]) -> None:
+    rng = np.random.default_rng(size[0])
+    picture = read(rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
+    found = preprocess.fit(picture, InputSpec(size=(40, 40), fit="frame"))
+    white = preprocess.fit(picture, InputSpec(size=(40, 40), fit="pad"))
+    shown = preprocess.fit(picture, InputSpec(size=(40, 40), fit="longest"))
+    if size[0] != size[1]:
+        outside = (found != white).any(axis=2)
+        edge = np.array([shown[y, x] for y, x in np.ndindex(shown.shape[:2]) if on_edge(y, x, shown)])
+        assert outside.sum() >= 40 * 40 - shown.shape[0] * 40
+        assert np.abs(found[outside] - edge.mean(axis=0)).max() <= 0.5
+    else:
+        np.testing.assert_array_equal(found, white)
+
+
+def on_edge(y: int, x: int, pixels: np.ndarray) -> bool:
+    return y in (0, len(pixels) - 1) or x in (0, pixels.shape[1] - 1)

@@ -70,8 +70,9 @@ def _fitted(picture: Picture, image: Image.Image, spec: InputSpec) -> Image.Imag
 def _edge_colour(image: Image.Image) -> tuple[int, ...]:
     """The mean of the outermost pixels, for each channel of the image's mode."""
     x = np.atleast_3d(np.asarray(image))
-    outermost = np.concatenate([x[0], x[-1], x[1:-1, 0], x[1:-1, -1]])
-    return tuple(outermost.mean(axis=0).round().astype(int).tolist())
+    outermost = np.ones(x.shape[:2], dtype=bool)
+    outermost[1:-1, 1:-1] = False
+    return tuple(x[outermost].mean(axis=0).round().astype(int).tolist())
 
 
 def _visible(picture: Picture, size: tuple[int, int]) -> tuple[float, float]:
