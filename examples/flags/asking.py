@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from folder import Flag, flags_of
-from measures import Finds, Found, Ways, best_possible, both_ways, by_relation, figures, nine_tests
+from measures import Finds, Found, Ways, behind, best_possible, both_ways, by_relation, figures, nine_tests
 from missed import Missed, missed
 from truth import Pair, read_countries, read_pairs, read_same
 
@@ -45,14 +45,18 @@ class Study:
         return list(dict.fromkeys(self.flags.values()))
 
     def told(self) -> dict[str, Any]:
-        """All figures, as plain data."""
+        """All figures, as plain data; the best model first."""
+        models = {name: self._told_of(finds) for name, finds in self.models.items()}
+        order = sorted(models, key=lambda name: (-models[name]["nine_tests_top3"], -models[name]["mrr"]))
+        for name in order:
+            models[name]["behind"] = behind(self.models[name], self.models[order[0]], self.ways, self.seed)
         return {
             "files": self.files,
             "drawings": len(self.drawings),
             "pairs": len(self.ways) // 2,
             "absent": list(self.absent),
             "seed": self.seed,
-            "models": {name: self._told_of(finds) for name, finds in self.models.items()},
+            "models": {name: models[name] for name in order},
             "best_possible": best_possible(self.ways, self.seed),
             "found_by_none": [each.told() for each in self.missed],
         }

@@ -15,6 +15,7 @@ from itertools import combinations
 from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 from folder import Flag
 from truth import NINE_TESTS, Pair
 
@@ -42,6 +43,8 @@ class Found:
 Finds: TypeAlias = Mapping[str, Found]
 """What one model finds for each flag, by its code."""
 
+Floats: TypeAlias = npt.NDArray[np.float64]
+
 Ways: TypeAlias = list[tuple[str, str]]
 """Who is asked for, and who should be found."""
 
@@ -54,7 +57,11 @@ def both_ways(pairs: Sequence[Pair], flags: Mapping[str, Flag]) -> Ways:
 
 def figures(finds: Finds, ways: Ways, seed: int) -> dict[str, Any]:
     """recall@1, @3, @5 and mrr over the ways, and the 95 % intervals of each."""
-    return summed([finds[a].rank(b) for a, b in ways], ways, seed)
+    return summed(ranks_of(finds, ways), ways, seed)
+
+
+def ranks_of(finds: Finds, ways: Ways) -> list[int]:
+    return [finds[a].rank(b) for a, b in ways]
 
 
 def best_possible(ways: Ways, seed: int) -> dict[str, Any]:
@@ -68,20 +75,35 @@ def best_possible(ways: Ways, seed: int) -> dict[str, Any]:
 
 
 def summed(ranks: Sequence[int], ways: Ways, seed: int) -> dict[str, Any]:
+    rank, weights = np.array(ranks), drawn(ways, seed)
+    values = {f"recall@{k}": (rank <= k).astype(float) for k in (1, 3, 5)} | {"mrr": 1 / rank}
+    told: dict[str, Any] = {name: round(float(value.mean()), 4) for name, value in values.items()}
+    return {**told, "intervals": {name: interval(value, weights) for name, value in values.items()}}
+
+
+def behind(finds: Finds, best: Finds, ways: Ways, seed: int) -> dict[str, Any]:
+    """How much lower a model's recall@3 is than the best one's, and the interval: paired, of the same rounds."""
+    less = np.array([
+        float(other <= TOP) - float(own <= TOP)
+        for own, other in zip(ranks_of(finds, ways), ranks_of(best, ways), strict=True)
+    ])  # fmt: skip
+    return {"recall@3": round(float(less.mean()), 4), "interval": interval(less, drawn(ways, seed))}
+
+
+def drawn(ways: Ways, seed: int) -> Floats:
+    """(rounds, ways) how often each way counts in each round."""
     numbers = {code: i for i, code in enumerate(dict.fromkeys(code for way in ways for code in way))}
     ends = np.array([[numbers[code] for code in way] for way in ways])
     rng = np.random.default_rng(seed)
-    drawn = rng.multinomial(len(numbers), np.full(len(numbers), 1 / len(numbers)), size=ROUNDS)
-    weights = (drawn[:, ends[:, 0]] * drawn[:, ends[:, 1]]).astype(float)
-    weights = weights[weights.sum(axis=1) > 0]
-    rank = np.array(ranks)
-    values = {f"recall@{k}": (rank <= k).astype(float) for k in (1, 3, 5)} | {"mrr": 1 / rank}
-    told: dict[str, Any] = {name: round(float(value.mean()), 4) for name, value in values.items()}
-    told["intervals"] = {
-        name: [round(float(edge), 4) for edge in np.percentile(weights @ value / weights.sum(axis=1), [2.5, 97.5])]
-        for name, value in values.items()
-    }
-    return told
+    flags = rng.multinomial(len(numbers), np.full(len(numbers), 1 / len(numbers)), size=ROUNDS)
+    weights = (flags[:, ends[:, 0]] * flags[:, ends[:, 1]]).astype(float)
+    return np.asarray(weights[weights.sum(axis=1) > 0])
+
+
+def interval(values: Floats, weights: Floats) -> list[float]:
+    """Where the mean of (ways,) values lies in 95 % of the rounds."""
+    means = weights @ values / weights.sum(axis=1)
+    return [round(float(edge), 4) for edge in np.percentile(means, [2.5, 97.5])]
 
 
 def nine_tests(finds: Finds, flags: Mapping[str, Flag]) -> list[dict[str, Any]]:

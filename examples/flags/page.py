@@ -34,9 +34,7 @@ DISPUTED = 8
 
 def write_page(path: Path, study: Study, told: Mapping[str, Any]) -> None:
     """Write the study to `path`. Raises StorageError where that cannot be."""
-    order = sorted(
-        told["models"], key=lambda name: (-told["models"][name]["nine_tests_top3"], -told["models"][name]["mrr"])
-    )
+    order = list(told["models"])
     expected: dict[str, set[str]] = {}
     for a, b in study.ways:
         expected.setdefault(a, set()).add(b)
@@ -47,6 +45,7 @@ def write_page(path: Path, study: Study, told: Mapping[str, Any]) -> None:
     page = pages.get_template("page.html").render(
         told=told,
         order=order,
+        worse=[name for name in order if told["models"][name]["behind"]["interval"][0] > 0],
         models=study.models,
         flags=study.flags,
         number={flag.code: number for number, flag in enumerate(flags)},

@@ -171,6 +171,22 @@ def test_intervals_hold_what_other_flags_would_give() -> None:
     assert measures.summed(ranks, ways, 1) != measures.summed(ranks, ways, 2)
 
 
+def test_models_are_compared_pair_by_pair() -> None:
+    """Two models that differ on a fifth of the pairs: surely, though the intervals of both overlap."""
+    ways = [way for i in range(40) for way in ((f"a{i}", f"b{i}"), (f"b{i}", f"a{i}"))]
+    finds = [
+        {a: measures.Found({b: 0.5, **dict.fromkeys("xyz", 0.9 if int(a[1:]) % 5 < wrong else 0.1)}) for a, b in ways}
+        for wrong in (2, 3)
+    ]
+    better, worse = (measures.figures(each, ways, seed=1) for each in finds)
+    assert (better["recall@3"], worse["recall@3"]) == (0.6, 0.4)
+    assert better["intervals"]["recall@3"][0] < worse["intervals"]["recall@3"][1]
+    told = measures.behind(finds[1], finds[0], ways, seed=1)
+    assert told["recall@3"] == 0.2
+    assert 0 < told["interval"][0] < 0.2 < told["interval"][1] < 0.5
+    assert measures.behind(finds[0], finds[0], ways, seed=1) == {"recall@3": 0, "interval": [0, 0]}
+
+
 def test_groups_that_share_a_member_are_one() -> None:
     assert sorted(map(sorted, folder_.merged([["a", "b"], ["c"], ["d"], ["c", "d"], ["d", "b"], []]))) == [list("abcd")]
 
