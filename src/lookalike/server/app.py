@@ -15,14 +15,17 @@ from lookalike import __version__
 from lookalike.server import problems
 from lookalike.server.bodies import Bodies
 from lookalike.server.routes import (
+    collection_page,
     compare,
     compare_page,
     embeddings,
     health,
     images,
     jobs,
+    map,
     models,
     pages,
+    qdrant,
     search,
     uploads,
     votes,
@@ -62,7 +65,22 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Bodies, settings=settings)
     app.add_middleware(Guard, settings=settings)
     app.add_middleware(Doorway, monitor=service.monitor)  # the last is the outermost
-    for routes in (pages, compare_page, jobs, images, health, uploads, votes, embeddings, search, compare, models):
+    for routes in (
+        pages,
+        compare_page,
+        collection_page,
+        jobs,
+        images,
+        health,
+        uploads,
+        votes,
+        map,
+        embeddings,
+        search,
+        compare,
+        models,
+        qdrant,
+    ):
         app.include_router(routes.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app

@@ -148,6 +148,14 @@ def card_of(service: Service, name: str) -> ModelCard:
     raise UnknownModel(f"no model is called {name!r} here: try {near[0]!r}, or see GET /v1/models")
 
 
+def embedder(collection: Collection, name: str) -> ModelCard:
+    """The card of a collection's model, to embed a new query by. Raises ModelUnavailable where only vectors came."""
+    for entry in collection.entries():
+        if entry.name == name and is_imported(entry):
+            raise no_model(entry, "the query")
+    return registry.card(name)
+
+
 # -- the query's vectors -----------------------------------------------------------------------------------------
 
 
@@ -175,14 +183,11 @@ def _known(service: Service, ask: Ask) -> _Known:
     ids = list(dict.fromkeys(term.image for term in ask.terms if term.image is not None))
     words = any(term.image is None for term in ask.terms)
     as_it_is = not ask.views.further and not (ask.picture and ask.crop)
-    entries = {entry.name: entry for entry in collection.entries()}
     for name in dict.fromkeys(name for parts in known.columns for name in parts):
         try:
             known.stored[name] = collection.stored(name, ids) if as_it_is else {}
             if words or len(known.stored[name]) < len(ids):
-                if is_imported(entries[name]):
-                    raise no_model(entries[name], "the query")
-                known.cards[name] = registry.card(name)
+                known.cards[name] = embedder(collection, name)
         except LookalikeError as error:
             known.troubles[name] = error
     for each in ids:

@@ -75,7 +75,8 @@ def response_of(error: Exception, client: HTTPConnection) -> Response:
     if "text/html" in client.headers.get("accept", ""):
         answer: Response = page("problem.html", status, title=title, detail=detail)
     else:
-        body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+        # An extension of RFC 9457: OpenAI's clients show a `message`, and nothing else.
+        body = {"type": "about:blank", "title": title, "status": status, "detail": detail, "message": detail}
         answer = JSONResponse(body, status, media_type=MEDIA_TYPE)
     answer.headers.update(problem.headers or {})
     return answer
