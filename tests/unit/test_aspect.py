@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from tests.conftest import Result
 Cli = Callable[..., Result]
 
 HALF = (0.5, 0.5, 0.5)
+WHOLE = ("squash", "pad")
 
 
 @pytest.fixture
@@ -156,3 +158,18 @@ def test_on_the_command_line(photos: Path, lookalike_cli: Cli) -> None:
         refused = lookalike_cli("compare", cat, cat, *wrong)
         assert refused.code == 2
         assert "Traceback" not in refused.err
+
+
+def test_a_network_of_pytorchs_in_every_way_and_pool(tmp_path: Path, flag: Picture) -> None:
+    transformers = pytest.importorskip("transformers")
+    small = transformers.ViTConfig(
+        hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, image_size=64, patch_size=16
+    )
+    transformers.ViTModel(small).save_pretrained(tmp_path / "vit")
+    name = str(tmp_path / "vit")
+    assert registry.card(f"{name}@crop@mean").name == f"{name}@mean@crop"
+    middle = images.read(flag.image.crop((100, 0, 200, 100)))
+    cropped, squashed, framed = (registry.load(registry.card(f"{name}@mean@{aspect}")) for aspect in ("crop", *WHOLE))
+    assert cropped.embed([flag])[0] @ cropped.embed([middle])[0] > 0.999
+    vectors = [model.embed([flag])[0] for model in (cropped, squashed, framed)]
+    assert not any(np.allclose(one, other) for one, other in itertools.combinations(vectors, 2))
