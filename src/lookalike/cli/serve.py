@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import webbrowser
 from dataclasses import replace
@@ -10,6 +11,7 @@ from urllib.parse import urlencode
 
 import click
 
+from lookalike.cli import INTERRUPTED
 from lookalike.cli.output import echo_text, note
 from lookalike.errors import NoCollection
 from lookalike.opening import nearest_collection
@@ -60,12 +62,17 @@ def command(
     with listening.bind(settings) as listener:
         settings = replace(settings, port=listener.getsockname()[1])
         app = create_app(settings)
-        threading.Thread(target=warm, args=(app.state.service,), name="warm", daemon=True).start()
-        address = _address(settings)
-        echo_text(f"Lookalike: {address} (Ctrl-C ends it)")
-        if opens and not webbrowser.open(address):
-            note("no browser could be opened here: open the address by hand")
-        listening.server(app, settings).run([listener])
+        try:
+            threading.Thread(target=warm, args=(app.state.service,), name="warm", daemon=True).start()
+            address = _address(settings)
+            echo_text(f"Lookalike: {address} (Ctrl-C ends it)")
+            if opens and not webbrowser.open(address):
+                note("no browser could be opened here: open the address by hand")
+            listening.server(app, settings).run([listener])
+        except KeyboardInterrupt:
+            # Threads may be deep in a library, which loads a model or embeds: it would abort if Python ended under it.
+            note("lookalike: interrupted")
+            os._exit(INTERRUPTED)
 
 
 def _nearest() -> tuple[Path, ...]:
@@ -78,6 +85,6 @@ def _nearest() -> tuple[Path, ...]:
 
 def _address(settings: Settings) -> str:
     """Where a visitor of this machine finds the page; whoever has the address comes in."""
-    name = "localhost" if settings.host in (*EVERYWHERE, *LOOPBACK[:2]) else settings.host
+    name = LOOPBACK[0] if settings.host in EVERYWHERE else settings.host
     page = f"http://{f'[{name}]' if ':' in name else name}:{settings.port}/"
     return f"{page}?{urlencode({'token': settings.token})}" if settings.token else page

@@ -10,9 +10,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from lookalike.server.problems import SOON, Problem
 from lookalike.server.settings import Settings
 
-SLOWEST = 8 << 10
-"""Bytes in a second, of a client that is waited for."""
-
 
 class Bodies:
     """Refuses bodies that are too large (413), too slow (408), or too many at a time (429)."""
@@ -35,7 +32,7 @@ class Bodies:
                 return await receive()
             _check(int(claimed) if claimed.isdecimal() else 0, settings.body_bytes)
             try:
-                async with asyncio.timeout_at(began + settings.patience + counted / SLOWEST):
+                async with asyncio.timeout_at(began + settings.patience + counted / settings.slowest):
                     message = await receive()
             except TimeoutError:
                 raise Problem(408, "the body came too slowly", {"Connection": "close"}) from None
@@ -48,7 +45,7 @@ class Bodies:
 
         async def timely(message: Message) -> None:
             length = len(message.get("body", b""))
-            async with asyncio.timeout(settings.patience + length / SLOWEST):
+            async with asyncio.timeout(settings.patience + length / settings.slowest):
                 await send(message)
 
         try:

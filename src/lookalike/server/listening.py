@@ -51,7 +51,7 @@ def server(app: FastAPI, settings: Settings) -> uvicorn.Server:
     """A server for the app, to be run on the socket of `bind`; what it logs holds no address that was asked for."""
 
     class Connection(_Connection):
-        patience = settings.patience
+        patience, slowest = settings.patience, settings.slowest
 
     config = uvicorn.Config(
         app,
@@ -70,10 +70,11 @@ def server(app: FastAPI, settings: Settings) -> uvicorn.Server:
 
 
 class _Connection(H11Protocol):
-    """Hangs up on a client that takes longer than `patience` seconds to send the head of a request, or what follows
-    an answer: uvicorn itself waits for as long as a byte comes now and then."""
+    """Hangs up on a client that takes longer than `patience` seconds to send the head of a request, or to take what it
+    was answered: uvicorn itself waits for as long as a byte comes now and then, and for as long as nobody reads."""
 
     patience: float
+    slowest: int
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -82,6 +83,10 @@ class _Connection(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -93,7 +98,8 @@ class _Connection(H11Protocol):
         if self.cycle is not None and not self.cycle.response_complete:
             self._rest()
         elif self._deadline is None:
-            self._deadline = self.loop.call_later(self.patience, self.transport.abort)
+            unread = self.transport.get_write_buffer_size()
+            self._deadline = self.loop.call_later(self.patience + unread / self.slowest, self.transport.abort)
 
     def _rest(self) -> None:
         if self._deadline is not None:

@@ -22,8 +22,8 @@ from lookalike.server.monitoring import Monitor
 from lookalike.server.problems import Problem, response_of
 from lookalike.server.settings import Settings
 
-QUERY_BYTES = 8 << 10
-"""Of an address, behind the question mark."""
+ADDRESS_BYTES, HEADER_BYTES = 8 << 10, 16 << 10
+"""Of a request; what takes more while it comes in is not even read to its end (`listening`)."""
 
 OPEN = ("/healthz", "/static/")
 """What needs no token: it tells nothing of anybody's pictures."""
@@ -94,21 +94,25 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             client = HTTPConnection(scope)
-            self._check_address(client)
+            self._check_form(client)
             self._check_site(client)
             if answer := self._let_in(client):
                 return await answer(scope, receive, send)
         return await self._app(scope, receive, send)
 
-    def _check_address(self, client: HTTPConnection) -> None:
+    def _check_form(self, client: HTTPConnection) -> None:
         host = client.headers.get("host", "")
         name = _HOST.fullmatch(host.lower())
         if name is None or (name[1] or name[2]) not in self._hosts:
             raise Problem(
                 421, f"asked under the name {host[:80]!r}: if it is this machine's, start with --allow-host NAME"
             )
-        if len(client.scope["query_string"]) > QUERY_BYTES:
-            raise Problem(414, f"an address of more than {QUERY_BYTES} bytes")
+        if len(client.scope["raw_path"]) + len(client.scope["query_string"]) > ADDRESS_BYTES:
+            raise Problem(414, f"an address of more than {ADDRESS_BYTES} bytes")
+        if sum(len(name) + len(value) for name, value in client.headers.raw) > HEADER_BYTES:
+            raise Problem(431, f"headers of more than {HEADER_BYTES} bytes")
+        if "content-length" in client.headers and "transfer-encoding" in client.headers:
+            raise Problem(400, "two lengths of one body", {"Connection": "close"})
 
     def _check_site(self, client: HTTPConnection) -> None:
         headers, method = client.headers, client.scope["method"]

@@ -25,7 +25,8 @@ class Settings:
     queue:       pictures that may wait for one model; what comes then is told to come back
     body_bytes:  of one request's body
     bodies_bytes: of all bodies that are being received or worked on together; what comes then is told to come back
-    patience:    seconds that a client may take to send the head of a request, and to begin its body or take an answer
+    patience:    seconds that a client may take to send the head of a request, and to begin with a body or an answer
+    slowest:     bytes in a second of either that are waited for from then on
     """
 
     collections: tuple[Path, ...] = ()
@@ -42,3 +43,4 @@ class Settings:
     body_bytes: int = 64 << 20
     bodies_bytes: int = 256 << 20
     patience: float = 20.0
+    slowest: int = 8 << 10
