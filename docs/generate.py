@@ -123,7 +123,7 @@ as many bytes at all; private memory is what can neither be shared nor dropped.
 {_table(search["runs"], SEARCH)}
 
 {_provenance(search)}
-{_copies()}{_verification()}"""
+{_copies()}{_verification()}{_flags()}"""
 
 
 def _results(name: str) -> dict[str, Any] | None:
@@ -231,6 +231,57 @@ def _transforms(found: dict[str, Any]) -> str:
 How far the corners of a copy are from where the transform puts them, at the median, and what unrelated pictures get:
 
 {_table(rows, {"method": "", **grades, **UNRELATED})}
+
+{_provenance(found)}
+"""
+
+
+def _flags() -> str:
+    found = _results("flags")
+    if found is None:
+        return ""
+    rows = [
+        {
+            "model": f"`{name}`",
+            "nine": f"{row['nine_tests_top3']} of {row['nine_tests_asked']}",
+            **{key: f"{row[key]:.2f}" for key in ("recall@1", "recall@3", "recall@5", "mrr")},
+            "interval": "{:.2f} to {:.2f}".format(*row["intervals"]["recall@3"]),
+            "behind": "{:.2f} ({:.2f} to {:.2f})".format(row["behind"]["recall@3"], *row["behind"]["interval"]),
+            **{relation: f"{of['recall@3']:.2f}" for relation, of in row["relations"].items()},
+        }
+        for name, row in found["models"].items()
+    ]
+    best = found["best_possible"]
+    rows.append(
+        dict.fromkeys(rows[0], "")
+        | {"model": "the best there can be", **{key: f"{best[key]:.2f}" for key in best if key != "intervals"}}
+    )
+    relations = next(iter(found["models"].values()))["relations"]
+    kinds = {
+        relation: f"{relation.replace('_', ' ')}, {of['pairs']} ({of['similar']})" for relation, of in relations.items()
+    }
+    missed = "\n".join(
+        f"- {' and '.join(each['names'])} ({each['note']}): rank {each['best_rank']} by `{each['best_model']}`."
+        f" {each['reason']}"
+        for each in found["found_by_none"]
+    )
+    return f"""
+## Flags
+
+[The flags study](../examples/flags/README.md) on {found["files"]} national flags, {found["drawings"]} drawings. A test
+is passed when all flags of its group have each other among the three nearest, in one direction at least. recall@k and
+MRR are over {found["pairs"]} pairs that people call similar, both ways. "Behind" is how much lower recall@3 is than in
+the first line, pair by pair; intervals are of 95 %.
+
+{_table(rows, FLAGS)}
+
+recall@3 by how two flags are related, with the number of pairs, and whether people call them similar:
+
+{_table(rows[:-1], {"model": "model", **kinds})}
+
+Among the three nearest of no model, in neither direction:
+
+{missed or "none."}
 
 {_provenance(found)}
 """
@@ -411,6 +462,17 @@ UNRELATED = {
     "over_half": "chance over 0.5",
     "highest_chance": "highest chance",
     "cpu_ms_a_pair": "CPU-ms a pair",
+}
+
+FLAGS = {
+    "model": "model",
+    "nine": "nine tests",
+    "recall@1": "recall@1",
+    "recall@3": "recall@3",
+    "interval": "95 %",
+    "recall@5": "recall@5",
+    "mrr": "MRR",
+    "behind": "behind",
 }
 
 INDEXING = {
