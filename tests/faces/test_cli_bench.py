@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -15,12 +16,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lookalike.bench import protocols
+import lookalike
+from lookalike.bench import answers, protocols
 from lookalike.bench.dataset_run import DatasetRun, thinned
 from lookalike.bench.datasets import read, read_descriptors, read_predictions
 from lookalike.bench.linked import link_files
+from lookalike.calibration import MOST_CERTAIN
 from lookalike.cli import group
 from lookalike.errors import LookalikeError, StorageError
+from lookalike.types import Evidence, Hit, ImageRef
 from tests.conftest import COMMAND, Result
 from tests.faces import dataset_folders
 
@@ -330,6 +334,60 @@ def test_class_folders(photo_pixels: Photos, tmp_path: Path, cli: Cli) -> None:
     told(cli(*words, "--distractors", "5"), "labelled has none")
     told(cli(*words, "--predictions", "p.csv"), "of DISC21, not of labelled")
     told(cli(*words, "--model", "color|whiten:8"), "no training images")
+
+
+def test_galleries_are_read_in_blocks(photo_pixels: Photos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However small these are, the answers are the same, and a query is none of its own."""
+    root = dataset_folders.classes(tmp_path / "classes", photo_pixels)
+    data, models = read("labelled", root), ["color", "color+hog", "hog|mirror"]
+    whole = DatasetRun(data, root, models, into=tmp_path / "whole").report()
+    monkeypatch.setattr(answers, "_ROWS", 7)
+    monkeypatch.setattr(answers, "_QUERIES", 5)
+    blocks = DatasetRun(data, root, models, into=tmp_path / "blocks").report()
+    for a, b in zip(whole.results, blocks.results, strict=True):
+        assert a.rankings.keys() == b.rankings.keys() == data.gallery.keys()
+        for query, ranking in a.rankings.items():
+            assert len(ranking) == len(b.rankings[query]) == data.depth
+            assert query not in dict(ranking)
+            assert [s for _, s in ranking] == pytest.approx([s for _, s in b.rankings[query]], abs=1e-6)
+    # By the vectors themselves, of all images at once.
+    refs, rows = lookalike.open(root, into=tmp_path / "whole" / "collection").vectors("color")
+    gallery = [i for i, ref in enumerate(refs) if f"{os.sep}gallery{os.sep}" in ref.path]
+    names = [os.path.relpath(refs[i].path, tmp_path / "whole" / "gallery") for i in gallery]
+    for query, ranking in whole.results[0].rankings.items():
+        cosines = rows[gallery] @ rows[gallery[names.index(query)]]
+        cosines[names.index(query)] = -2
+        best = np.sort(cosines)[::-1][: data.depth]
+        assert [score for _, score in ranking] == pytest.approx(best, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "damage", ["[]", "{}", '{"rankings": {"x": [["y", 1]]}, "bytes_per_vector": 1, "ms_per_query": 1}']
+)
+def test_damaged_answers_are_worked_out_anew(photo_pixels: Photos, tmp_path: Path, damage: str) -> None:
+    root = dataset_folders.classes(tmp_path / "classes", photo_pixels)
+    data, place = read("labelled", root), tmp_path / "b"
+    before = DatasetRun(data, root, ["color"], into=place).report()
+    (kept,) = place.glob("answers-*.json")
+    kept.write_text(damage)
+    (place / "speeds.json").write_text('{"x": 3}')
+    after = DatasetRun(data, root, ["color"], into=place).report()
+    assert after.results[0].rankings == before.results[0].rankings
+    assert after.results[0].images_per_second is None
+
+
+def test_what_is_certain_is_told_apart_by_its_cosine() -> None:
+    """Chances end at a highest one: a photo's copy and its neighbour may both have that."""
+
+    def hit(cosine: float, chance: float | None) -> Hit:
+        known = None if chance is None else Evidence("sift", chance=chance)
+        return Hit(1, cosine, ImageRef("a", "a.jpg", 1, 1), known)
+
+    highest = 1 / (1 + math.exp(-MOST_CERTAIN))
+    order = [hit(0.9, highest), hit(0.8, highest), hit(0.95, 0.999), hit(0.3, 1e-9), hit(1.0, None), hit(-1.0, None)]
+    scores = [answers._log_odds(each) for each in order]
+    assert scores == sorted(scores, reverse=True)
+    assert len(set(round(score, 9) for score in scores)) == len(order)
 
 
 def test_copydays(photo_pixels: Photos, tmp_path: Path, cli: Cli) -> None:

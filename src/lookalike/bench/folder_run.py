@@ -88,8 +88,9 @@ class _FolderRun(Run):
         self.folder, self.home, self.originals = folder, home, originals
 
     def report(self) -> BenchReport:
-        with self.clock("embedding"):
+        with self.clock("duplicates"):
             photos, unreadable = self.indexed()
+        with self.clock("embedding"):
             pictures = {os.path.relpath(ref.path, self.folder): ref for ref in self.distinct(photos)}
             sources = self.sources(photos, {ref.id for ref in pictures.values()})
         with self.clock("duplicates"):

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from lookalike import __version__
-from lookalike.bench.answers import Game, Side, answers
+from lookalike.bench.answers import Game, Ranking, Side, answers
 from lookalike.bench.entries import Entry
 from lookalike.bench.results import EntryResult
 from lookalike.collection import Collection
@@ -29,6 +29,9 @@ from lookalike.models.tuning import usable_cores
 from lookalike.places import read_json
 from lookalike.types import ImageRef
 from lookalike.writing import write_whole
+
+_KEPT = ("rankings", "bytes_per_vector", "ms_per_query")
+"""Of an entry, in a file of answers."""
 
 FEATURES_FIRST = 20_000
 """Images of a gallery at most whose local features are all made beforehand."""
@@ -92,29 +95,35 @@ class Run:
     def speeds(self) -> dict[str, tuple[int, float]]:
         """By model, how many vectors were made here, and in how many seconds: from files to vectors on the disk."""
         known = read_json(self.place / "speeds.json")
-        timed = {name: known.get(card.fingerprint) for name, card in self.cards.items()}
-        return {name: (each[0], each[1]) for name, each in timed.items() if isinstance(each, list) and len(each) == 2}
+        found = {}
+        for name, card in self.cards.items():
+            with suppress(KeyError, TypeError, ValueError):  # not known, or damaged
+                count, seconds = known[card.fingerprint]
+                if count > 0 and seconds > 0:
+                    found[name] = int(count), float(seconds)
+        return found
 
     def answered(self, entry: Entry, game: Game, note: str | None = None) -> EntryResult:
         """What an entry answers: as it did before, where nothing has changed."""
         place = self.place / f"answers-{self._key(entry, game)}.json"
-        found = read_json(place)
-        if not found:
+        kept = _kept(read_json(place), game)
+        if kept is None:
             if entry.verify and len(game.gallery.pictures) <= FEATURES_FIRST:
                 self._features(game.gallery, entry.method)
             began = time.process_time()
             rankings, numbers = answers(entry, game, self.workers, self.tell)
             spent = (time.process_time() - began) / max(1, len(game.queries.pictures))
-            found = {"rankings": rankings, "bytes_per_vector": 2 * numbers, "ms_per_query": round(spent * 1e3, 3)}
-            _write(place, found)
+            kept = rankings, 2 * numbers, round(spent * 1e3, 3)
+            _write(place, dict(zip(_KEPT, kept, strict=True)))
+        rankings, size, milliseconds = kept
         together = [self.speeds[name] for name in entry.models if name in self.speeds]
         seconds = sum(spent / count for count, spent in together)
         return EntryResult(
             model=entry.name,
-            rankings={query: [(str(n), float(s)) for n, s in row] for query, row in found["rankings"].items()},
+            rankings=rankings,
             images_per_second=1 / seconds if len(together) == len(entry.models) else None,
-            bytes_per_vector=found["bytes_per_vector"],
-            ms_per_query=found["ms_per_query"],
+            bytes_per_vector=size,
+            ms_per_query=milliseconds,
             note=note,
         )
 
@@ -141,6 +150,17 @@ class Run:
         with ThreadPoolExecutor(self.workers) as pool:
             for done, _ in enumerate(pool.map(one, gallery.pictures.values()), 1):
                 self.tell(f"keypoints ({method})", done, len(gallery.pictures))
+
+
+def _kept(found: dict[str, Any], game: Game) -> tuple[dict[str, Ranking], int, float] | None:
+    """Answers that were kept, if they are whole, and of these queries and images."""
+    with suppress(AttributeError, KeyError, TypeError, ValueError):
+        rankings, size, milliseconds = (found[key] for key in _KEPT)
+        kept = {query: [(name, float(score)) for name, score in row] for query, row in rankings.items()}
+        names = {name for row in kept.values() for name, _ in row}
+        if game.queries.pictures.keys() >= kept.keys() and game.gallery.pictures.keys() >= names:
+            return kept, int(size), float(milliseconds)
+    return None
 
 
 def _write(place: Path, data: dict[str, Any]) -> None:
