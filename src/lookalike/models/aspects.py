@@ -15,7 +15,8 @@ from lookalike.types import Fit, ModelCard
 ASPECTS: Mapping[str, Fit] = {"squash": "squash", "pad": "frame", "crop": "crop"}
 """What users say, and the InputSpec's word for it: all of the picture out of shape, all of it in a frame, its middle.
 
-The frame has the colour of the picture's edge, which beat white and grey ones: see benchmarks/flags/aspect.py.
+The frame has the colour of the picture's edge: of three colours it did best on flags, though by no more than chance
+may do. See benchmarks/flags/aspect.py.
 """
 
 _OWN = "own_fit"
