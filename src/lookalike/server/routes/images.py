@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path
+from fastapi import APIRouter, Header, Path, Query, Request
 from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
 
 from lookalike import images
 from lookalike.formats import format_of
-from lookalike.server.problems import Problem
+from lookalike.server import additions
+from lookalike.server.problems import Problem, documented
+from lookalike.server.routes.uploads import BODY, sent
+from lookalike.server.schemas import ID, Filters
 from lookalike.server.service import Service, Serving
+from lookalike.types import ImageRef, Only
+from lookalike.writing import showable
 
 router = APIRouter(tags=["images"])
 
@@ -25,6 +32,106 @@ _FOREVER = "private, max-age=31536000, immutable"
 
 ImageId = Annotated[str, Path(pattern="^[0-9a-f]{64}$", description="The SHA-256 of the file's bytes.")]
 Known = Annotated[str | None, Header(alias="If-None-Match", include_in_schema=False)]
+
+
+Name = Annotated[str | None, Query(alias="collection", max_length=1000, description="The first, if none is named.")]
+
+
+class ImageFound(BaseModel):
+    """An image of a collection."""
+
+    id: str = Field(description="The SHA-256 of the file's bytes.")
+    path: str = Field(description="Below the collection's folder.")
+    width: int = Field(description="Pixels, upright.")
+    height: int
+    taken: str | None = Field(description="When, as the file says: YYYY-MM-DDTHH:MM:SS.")
+    image: str = Field(description="Where the image is to be had.")
+    thumbnail: str
+
+    @classmethod
+    def of(cls, image: ImageRef, path: str) -> ImageFound:
+        return cls(
+            id=image.id,
+            path=showable(path),
+            width=image.width,
+            height=image.height,
+            taken=image.taken,
+            image=f"/images/{image.id}",
+            thumbnail=f"/thumbnails/{image.id}",
+        )
+
+
+class ImagesFound(BaseModel):
+    """A part of a list."""
+
+    total: int = Field(description="Images that meet all that was asked.")
+    images: list[ImageFound]
+
+    model_config = {
+        "json_schema_extra": {
+            "example": {
+                "total": 2688,
+                "images": [
+                    {
+                        "id": ID,
+                        "path": "pets/cat.jpg",
+                        "width": 384,
+                        "height": 256,
+                        "taken": None,
+                        "image": f"/images/{ID}",
+                        "thumbnail": f"/thumbnails/{ID}",
+                    }
+                ],
+            }
+        }
+    }
+
+
+class Listed(Filters):
+    """Which images are listed, from which on."""
+
+    collection: str | None = Field(default=None, max_length=1000, description="The first, if none is named.")
+    start: int = Field(default=0, ge=0, le=1 << 31)
+    count: int = Field(default=100, ge=1, le=1000)
+
+    model_config = ConfigDict(strict=False)  # numbers come as text
+
+
+@router.get("/v1/images", responses=documented(404, 422))
+def listing(service: Serving, asked: Annotated[Listed, Query()]) -> ImagesFound:
+    """The images of a collection, by path."""
+    collection = service.shelf.collection(asked.collection)
+    if not collection.exists:
+        return ImagesFound(total=0, images=[])
+    folder = service.shelf.folder(asked.folder, asked.collection) if asked.folder else None
+    only = Only(folder, asked.since, asked.until, asked.least, asked.most)
+    total, found = collection.listing(asked.start, asked.count, only)
+    return ImagesFound(total=total, images=[_told(service, image, asked.collection) for image in found])
+
+
+@router.post(
+    "/v1/images", status_code=201, openapi_extra=BODY, responses=documented(400, 404, 408, 409, 413, 422, 503, 507)
+)
+async def add(service: Serving, request: Request, response: Response, name: Name = None) -> ImageFound:
+    """Add a picture to a collection: it is kept in a folder of its own below the collection's, and embedded by all of
+    its models. Status 200 says that the collection has it already. One is added at a time: 503 says when to come back.
+    """
+    data = await sent(request)
+    added, is_new = await run_in_threadpool(additions.add, service, data, name)
+    response.status_code = 201 if is_new else 200
+    return await run_in_threadpool(_told, service, added, name)
+
+
+@router.delete("/v1/images/{image_id}", status_code=204, responses=documented(403, 404, 422, 503, 507))
+def remove(service: Serving, image_id: ImageId, name: Name = None) -> None:
+    """Take a picture out of a collection that was added here, and delete its file. A user's own files are never
+    touched: for them the answer is 403.
+    """
+    additions.remove(service, image_id, name)
+
+
+def _told(service: Service, image: ImageRef, name: str | None) -> ImageFound:
+    return ImageFound.of(image, service.shelf.shown(image.path, name))
 
 
 def _pictures(*kinds: str) -> dict[int | str, dict[str, Any]]:
