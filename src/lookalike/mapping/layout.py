@@ -30,7 +30,7 @@ _SAMPLE = 5000
 _BLOCK = 8192
 _MARGIN = 0.02
 _TAIL = 0.005
-"""Of the points at each end, how many may lie at the margin, so that a few odd ones do not squeeze all others."""
+"""Of the points at each end, how many may lie in the margin, so that a few odd ones do not squeeze all others."""
 
 
 def components(vectors: npt.NDArray[Any], seed: int = 0) -> Floats:
@@ -73,10 +73,12 @@ def _pacmap(parts: Floats, seed: int) -> Floats:
 
 
 def _scaled(points: Floats) -> Floats:
-    """Each axis so that all but the outermost lie between the margins; those lie at the edge."""
+    """Each axis so that all but the outermost lie between the margins, and those within them, squeezed."""
     if not len(points):
         return points
     low, high = np.quantile(points, [_TAIL, 1 - _TAIL], axis=0)
-    span = np.where(high > low, high - low, 1)
-    inside = np.where(high > low, (points - low) / span, 0.5)
-    return np.asarray(np.clip(_MARGIN + (1 - 2 * _MARGIN) * inside, 0, 1), dtype=np.float32)
+    span = np.where(high > low, high - low, 1) / (1 - 2 * _MARGIN)
+    places = np.where(high > low, _MARGIN + (points - low) / span, 0.5)
+    inside = np.clip(places, _MARGIN, 1 - _MARGIN)
+    squeezed = _MARGIN * np.tanh((places - inside) / (4 * _MARGIN))
+    return np.asarray(np.clip(inside + squeezed, 0, 1), dtype=np.float32)

@@ -62,7 +62,9 @@ async function start() {
 
   function look(toScale, toLeft, toTop) {
     glide = null;
-    [scale, left, top] = [toScale, toLeft, toTop];
+    scale = toScale;  // and something of the map stays in sight
+    left = Math.min(Math.max(toLeft, width / 4 - scale * wide), width * 3 / 4);
+    top = Math.min(Math.max(toTop, height / 4 - scale), height * 3 / 4);
     draw();
   }
 
@@ -124,9 +126,9 @@ async function start() {
     const seen = inView();
     const room = Math.min(scale * wide, width) * Math.min(scale, height);
     const size = way === "grid" && !moving ? scale / rows : .7 * Math.sqrt(room / Math.max(1, seen.length));
-    const pictures = size >= 12 * ratio && !moving;
+    const pictures = size >= (way === "grid" ? 12 : 22) * ratio && !moving;
     pixels.fill(0);
-    if (!pictures) dots(seen, Math.max(1, Math.min(7 * ratio, way === "grid" ? size * .8 : size * .5)));
+    if (!pictures) dots(seen, Math.max(1.5 * ratio, Math.min(7 * ratio, way === "grid" ? size * .8 : size * .5)));
     pen.putImageData(image, 0, 0);
     if (pictures) thumbnails(seen, Math.min(size * .94, 200 * ratio));
     if (lasso) outline();
@@ -215,7 +217,7 @@ async function start() {
   }
 
   function sheetOf(number) {
-    return kept(sheets, number, 160, () => { wanted.push(number); fetchSheets(); return null; });
+    return kept(sheets, number, 160, () => { wanted.push(number); queueMicrotask(fetchSheets); return null; });
   }
 
   function fetchSheets() {
