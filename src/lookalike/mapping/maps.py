@@ -85,7 +85,7 @@ def kept_map(collection: Collection, model: str, method: Method = "pca", *, seed
     """The map that was made of the collection as it is now; None where there is none."""
     place = _place(collection, _entry(collection, model), method, seed)
     try:
-        with np.load(place, allow_pickle=False) as kept:
+        with open(place, "rb") as file, np.load(file, allow_pickle=False) as kept:
             ids, points, cells, groups = (kept[name] for name in ("ids", "points", "cells", "groups"))
             columns, lines = (int(side) for side in kept["shape"])
             state = str(kept["state"])
