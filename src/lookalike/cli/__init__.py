@@ -21,6 +21,7 @@ COMMANDS = {
     "compare": "Tell how alike two images are, by every model.",
     "keypoints": "Find, draw and list the keypoints of an image.",
     "bench": "Find out which model is best for your own images, or for a published data set.",
+    "audit": "Find out what a model goes by beside looks: groups, words, backgrounds.",
     "models": "List the models, tell all about one, or add a network of your own.",
     "votes": "Tell which model is better by the votes of those who compared lists blindly.",
     "serve": "Serve collections as a web page and a REST service.",

@@ -1,0 +1,137 @@
+"""What the figures of an audit bear, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lookalike.auditing.groups import NEAREST, Grouping
+from lookalike.auditing.membership import Effect
+from lookalike.auditing.pairs import FAR
+from lookalike.auditing.probes import Context, Probes, Typographic
+from lookalike.auditing.results import Audit
+from lookalike.auditing.stats import Estimate
+
+
+def percent(share: float) -> str:
+    """Whole percents, or as many digits as tell it from all and from nothing."""
+    for digits in range(4):
+        text = f"{100 * share:.{digits}f}"
+        if float(text) not in (0.0, 100.0) or share in (0.0, 1.0):
+            return f"{text} %"
+    return f"{text} %"
+
+
+def span(estimate: Estimate, form: str = "+.2f") -> str:
+    """value [low, high]"""
+    return f"{estimate.value:{form}} [{estimate.low:{form}}, {estimate.high:{form}}]"
+
+
+def shares(estimate: Estimate) -> str:
+    """The same in percents."""
+    return f"{percent(estimate.value)} [{percent(estimate.low)}, {percent(estimate.high)}]"
+
+
+def chance(p: float) -> str:
+    """A p value."""
+    return f"{p:.4f}" if p < 0.01 else f"{p:.2f}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """a, b and c"""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def joined(audit: Audit) -> str:
+    """On the model's neighbours."""
+    return (
+        f"Of the {audit.pairs.k} nearest that {audit.model} gives each of {audit.pairs.asked:,} pictures,"
+        f" {shares(audit.pairs.joined)} do not look alike: {listed(audit.visual)} together find them no nearer than"
+        f" {percent(FAR)} of all pairs are."
+    )
+
+
+def parted(audit: Audit) -> str:
+    """On the neighbours by looks."""
+    return (
+        f"Of the {audit.pairs.k} that look nearest, {shares(audit.pairs.parted)} are no nearer than {percent(FAR)}"
+        f" of all pairs for {audit.model}."
+    )
+
+
+def grouping(audit: Audit, found: Grouping) -> str:
+    """On a column of labels."""
+    model, looks = audit.model, listed(audit.visual)
+    name = found.column
+    if found.effect is None:
+        return (
+            f"It cannot be told whether {model} goes by {name}: {name} and looks go together so closely that no image"
+            " could have another label."
+        )
+    value, low, high = found.effect.in_deviations
+    size = f"{value:+.2f} [{low:+.2f}, {high:+.2f}] deviations, p = {chance(found.p_holm)}"
+    if found.verdict == "none":
+        return f"No bias by {name} can be shown beyond what {looks} see ({size})."
+    if found.verdict == "apart":
+        return f"{model} holds images of the same {name} further apart than they look ({size})."
+    strongest = max(found.yardsticks, key=lambda each: each[1].in_deviations[0], default=None)
+    if found.verdict == "as looks" and strongest:
+        return (
+            f"No bias by {name} can be shown: {model} finds images of the same {name} more alike than {looks} explain"
+            f" ({size}), but not surely more than {strongest[0]}, which sees nothing but looks, does beyond the other"
+            f" references ({strongest[1].in_deviations[0]:+.2f}). Looks that these do not see are reason enough."
+        )
+    more = "" if strongest else " With one reference alone, looks that it does not see may be the reason: name another."
+    return (
+        f"{model} finds images of the same {name} more alike than they look ({size}): of the {NEAREST} nearest,"
+        f" {percent(found.neighbours.model)} have the same {name}; by looks it would be"
+        f" {percent(found.neighbours.looks)}.{more}"
+    )
+
+
+def typographic(audit: Audit, probes: Probes) -> str:
+    """On written words."""
+    row = probes.typographic[0]
+    size = f"{span(row.effect)} deviations"
+    return {
+        "none": f"No typographic bias can be shown: the same word on two pictures does not bring them nearer for"
+        f" {audit.model} than its scrambled strokes do ({size}).",
+        "as pixels": f"The same word on two pictures brings them nearer for {audit.model} than its scrambled strokes do"
+        f" ({size}), but no more than for {_most(probes.typographic)}, which cannot read.",
+        "shown": f"The same word on two pictures brings them nearer for {audit.model} than its scrambled strokes do, by"
+        f" {size}, and more than for any reference.",
+    }[probes.verdict(probes.typographic)]
+
+
+def context(audit: Audit, probes: Probes) -> str:
+    """On backgrounds."""
+    row = probes.context[0]
+    size = f"{span(row.effect)} deviations"
+    return {
+        "none": f"No context bias can be shown: before another picture, the middle of a picture drifts no further from"
+        f" the whole, for {audit.model}, than on grey ({size}).",
+        "as pixels": f"Before another picture, the middle of a picture drifts further from the whole, for"
+        f" {audit.model}, than on grey ({size}), but no more than for {_most(probes.context)}.",
+        "shown": f"Before another picture, the middle of a picture drifts further from the whole, for {audit.model},"
+        f" than on grey, by {size}, and more than for any reference.",
+    }[probes.verdict(probes.context)]
+
+
+def _most(rows: Sequence[Typographic] | Sequence[Context]) -> str:
+    return max((row.effect.value, row.model) for row in rows[1:])[1]
+
+
+def effects(audit: Audit, found: Grouping) -> list[list[str]]:
+    """A table of a column's effects in deviations: the whole, the references', each group's."""
+    rows = [["", "images", "effect (deviations)", "p"]]
+    everything = [(f"any {found.column}, {audit.model}", found.effect, found.p_holm)]
+    everything += [(f"the same, {name}", effect, effect.p) for name, effect in found.yardsticks]
+    for name, effect, p in everything:
+        rows.append([name, f"{found.images:,}", *_effect(effect, p)])
+    groups = ([group.name, f"{group.images:,}", *_effect(group.effect, group.p_holm)] for group in found.groups)
+    return [*rows, *groups]
+
+
+def _effect(effect: Effect | None, p: float) -> tuple[str, str]:
+    if effect is None:
+        return "cannot be told from looks", ""
+    return span(Estimate(*effect.in_deviations)), chance(p)
