@@ -387,7 +387,7 @@ def test_what_is_certain_is_told_apart_by_its_cosine() -> None:
     order = [hit(0.9, highest), hit(0.8, highest), hit(0.95, 0.999), hit(0.3, 1e-9), hit(1.0, None), hit(-1.0, None)]
     scores = [answers._log_odds(each) for each in order]
     assert scores == sorted(scores, reverse=True)
-    assert len(set(round(score, 9) for score in scores)) == len(order)
+    assert len({round(score, 9) for score in scores}) == len(order)
 
 
 def test_copydays(photo_pixels: Photos, tmp_path: Path, cli: Cli) -> None:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from lookalike import images
 from lookalike.bench.entries import Entry
+from lookalike.bench.measures import Ranking
 from lookalike.bench.whitening import Whitening
 from lookalike.collection import Collection
 from lookalike.embedding import embed_pictures
@@ -27,7 +28,6 @@ from lookalike.store import Halves
 from lookalike.types import Hit, Hits, ImageRef, Usual, Vectors
 from lookalike.views import Views
 
-Ranking = list[tuple[str, float]]
 Scores = npt.NDArray[np.floating]
 
 _QUERIES, _ROWS = 512, 8192
@@ -197,7 +197,7 @@ def answers(entry: Entry, game: Game, workers: int, tell: Progress) -> tuple[dic
         for i, id_ in enumerate(chunk):
             if unread[first + i]:
                 continue
-            ranking = [(names[j], score) for j, score in best.of(i) if names[j] != id_][:count]
+            ranking: Ranking = [(names[j], score) for j, score in best.of(i) if names[j] != id_][:count]
             if entry.verify:
                 ranking = _verified(entry, id_, game, ranking, usual_of(together[i]), workers)
             found[id_] = [(name, round(score, 9)) for name, score in ranking[: game.depth]]

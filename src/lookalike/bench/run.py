@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import platform
 import time
 from collections.abc import Iterator, Sequence
@@ -17,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from lookalike import __version__
-from lookalike.bench.answers import Game, Ranking, Side, answers
+from lookalike.bench.answers import Game, Side, answers
 from lookalike.bench.entries import Entry
+from lookalike.bench.measures import Ranking
 from lookalike.bench.results import EntryResult
 from lookalike.collection import Collection
 from lookalike.errors import ModelUnavailable, UnreadableImage
@@ -156,9 +158,14 @@ def _kept(found: dict[str, Any], game: Game) -> tuple[dict[str, Ranking], int, f
     """Answers that were kept, if they are whole, and of these queries and images."""
     with suppress(AttributeError, KeyError, TypeError, ValueError):
         rankings, size, milliseconds = (found[key] for key in _KEPT)
-        kept = {query: [(name, float(score)) for name, score in row] for query, row in rankings.items()}
-        names = {name for row in kept.values() for name, _ in row}
-        if game.queries.pictures.keys() >= kept.keys() and game.gallery.pictures.keys() >= names:
+        kept: dict[str, Ranking] = {
+            query: [(name, float(score)) for name, score in row] for query, row in rankings.items()
+        }
+        hits = [hit for row in kept.values() for hit in row]
+        known = game.queries.pictures.keys() >= kept.keys() and game.gallery.pictures.keys() >= {
+            name for name, _ in hits
+        }
+        if known and all(math.isfinite(score) for _, score in hits):
             return kept, int(size), float(milliseconds)
     return None
 
