@@ -8,8 +8,9 @@ colours  soft histograms over a lattice of colours, for each place of a coarse g
 edges    which way colours change, whatever the colours: Di Zenzo, "A Note on the Gradient of a Multi-image" (1986), as
          histograms by place like those of `hog`
 
-The constants were chosen on half of the rated pairs of a collection of flags, each in the middle of a range that does
-as well; the other half of the pairs confirmed them.
+The constants were chosen on rated pairs of flags, and on edited copies of photos so that they would not suit flags
+alone. From three quarters to one and a half times any of them, the mean reciprocal rank of the similar flags (0.50)
+changes by 0.015 at most.
 """
 
 from __future__ import annotations
