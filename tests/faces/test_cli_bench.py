@@ -361,9 +361,13 @@ def test_galleries_are_read_in_blocks(photo_pixels: Photos, tmp_path: Path, monk
         assert [score for _, score in ranking] == pytest.approx(best, abs=1e-6)
 
 
-@pytest.mark.parametrize(
-    "damage", ["[]", "{}", '{"rankings": {"x": [["y", 1]]}, "bytes_per_vector": 1, "ms_per_query": 1}']
+STRANGE, NO_NUMBER = (
+    f'{{"rankings": {{"cat/0.jpg": [["{name}", {score}]]}}, "bytes_per_vector": 1, "ms_per_query": 1}}'
+    for name, score in (("elsewhere.jpg", 1), ("cat/1.jpg", "NaN"))
 )
+
+
+@pytest.mark.parametrize("damage", ["[]", "{}", STRANGE, NO_NUMBER])
 def test_damaged_answers_are_worked_out_anew(photo_pixels: Photos, tmp_path: Path, damage: str) -> None:
     root = dataset_folders.classes(tmp_path / "classes", photo_pixels)
     data, place = read("labelled", root), tmp_path / "b"
