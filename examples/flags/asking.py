@@ -27,7 +27,7 @@ class Study:
     flags:   of each country by its code; countries that share a drawing share a Flag
     pairs:   the rated ones whose flags are there; `absent` are the countries that others speak of
     ways:    the pairs that are rated "yes", there and back
-    remarks: on files that were passed over
+    remarks: on what was passed over
     """
 
     files: int
@@ -79,6 +79,8 @@ def studied(options: argparse.Namespace, into: Path) -> Study:
     with closing(lookalike.open(options.folder, into=into)) as collection:
         parts = parts_of(options.model)
         report = collection.add(models=parts, progress=show)
+        if report.interrupted:
+            raise KeyboardInterrupt
         images = [image for image in collection.vectors(parts[0])[0] if within(image.path, options.folder)]
         mentioned = [code for pair in pairs for code in (pair.a, pair.b)]
         flags, passed_over = flags_of(collection, images, countries, same, mentioned)
@@ -92,15 +94,20 @@ def studied(options: argparse.Namespace, into: Path) -> Study:
                 f"{options.pairs}: rates no two flags of {options.folder} as similar: are the names right?"
             )
         models = nearest(collection, drawings, options.model)
+    absent = sorted({countries.name(code) for code in mentioned if code not in flags})
     return Study(
         files=len(images),
         flags=flags,
         pairs=here,
-        absent=sorted({countries.name(code) for code in mentioned if code not in flags}),
+        absent=absent,
         ways=ways,
         models=models,
         missed=missed(similar, flags, models),
-        remarks=[*(f"{path}: {reason}" for path, reason in report.unreadable), *passed_over],
+        remarks=[
+            *(f"{path}: {reason}" for path, reason in report.unreadable),
+            *passed_over,
+            *([f"pairs left out for want of a file: those with {', '.join(absent)}"] if absent else []),
+        ],
         seed=options.seed,
     )
 
@@ -133,4 +140,5 @@ def nearest(collection: lookalike.Collection, flags: Sequence[Flag], models: Seq
 def show(what: str, done: int, total: int | None) -> None:
     """How far it is, for those who watch."""
     if sys.stderr.isatty():
-        print(f"\r{what}: {done}{f' of {total}' if total else ''}\033[K", end="", file=sys.stderr, flush=True)
+        line = "" if done == total else f"{what}: {done}{f' of {total}' if total else ''}"
+        print(f"\r{line}\033[K", end="", file=sys.stderr, flush=True)

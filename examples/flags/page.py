@@ -59,7 +59,7 @@ def write_page(path: Path, study: Study, told: Mapping[str, Any]) -> None:
         TOP=TOP,
     )
     try:
-        path.write_text(page, encoding="utf-8")
+        path.write_text(page, encoding="utf-8", errors="replace")
     except OSError as error:
         raise StorageError(f"{path}: cannot be written: {error.strerror}") from error
 

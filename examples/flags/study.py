@@ -10,13 +10,15 @@ import argparse
 import json
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from asking import Study, studied
+from asking import studied
 from page import write_page
 
 from lookalike import LookalikeError
+from lookalike.errors import UsageError
 
 MODELS = ["layout", "layout+hog", "hog", "color", "sift"]
 
@@ -24,17 +26,21 @@ MODELS = ["layout", "layout+hog", "hog", "color", "sift"]
 def main() -> int:
     options = arguments()
     try:
+        if options.html and options.html.suffix != ".html":
+            raise UsageError(f"{options.html}: the page goes into a file that ends in .html: name one")
         with tempfile.TemporaryDirectory() as scratch:
             study = studied(options, options.into or Path(scratch) / "collection")
-            told = study.told()
-            if options.html:
-                write_page(options.html, study, told)
+        told = study.told()
+        if options.html:
+            write_page(options.html, study, told)
     except LookalikeError as error:
-        print(f"study.py: {error}", file=sys.stderr)
+        say([f"study.py: {error}"], sys.stderr)
         return 2
-    for remark in remarks(study):
-        print(f"study.py: {remark}", file=sys.stderr)
-    print(json.dumps(told) if options.json else "\n".join(lines(told)))
+    except KeyboardInterrupt:
+        say(["study.py: interrupted"], sys.stderr)
+        return 130
+    say([f"study.py: {remark}" for remark in study.remarks], sys.stderr)
+    say([json.dumps(told)] if options.json else lines(told), sys.stdout)
     return 0
 
 
@@ -56,11 +62,10 @@ def arguments() -> argparse.Namespace:
     return options
 
 
-def remarks(study: Study) -> list[str]:
-    found = list(study.remarks)
-    if study.absent:
-        found.append(f"pairs left out for want of a file: those with {', '.join(study.absent)}")
-    return found
+def say(told: Iterable[str], file: TextIO) -> None:
+    """Lines for a terminal: a stranger's file may be called by what would move its cursor."""
+    for line in told:
+        print("".join(c if c.isprintable() else "\ufffd" for c in line), file=file)
 
 
 def lines(told: dict[str, Any]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image, ImageDraw
@@ -58,7 +59,7 @@ def draw_flags(folder: Path) -> None:
     folder.with_name("same.csv").write_text("iso2_members\nNL BQ\n", encoding="utf-8")
 
 
-def bands(colours: tuple[str, ...], stretch: float) -> Image.Image:
+def bands(colours: Sequence[str], stretch: float) -> Image.Image:
     """Upright bands, 120 pixels high."""
     image = Image.new("RGB", (round(150 * stretch), 120))
     width = image.width / len(colours)

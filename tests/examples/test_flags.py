@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import csv
+import json
+import os
+import sys
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ import pytest
 from PIL import Image
 
 import lookalike
+from tests.conftest import ROOT, run_command
 from tests.examples.conftest import Study, module
 from tests.examples.drawn_flags import bands
 
@@ -82,6 +86,17 @@ def test_two_files_for_a_country_and_files_that_cannot_be_read(study: Study, fla
     assert (done.json["files"], done.json["drawings"]) == (13, 11)
 
 
+def test_names_that_are_no_text(study: Study, flags: Path, tmp_path: Path) -> None:
+    """Neither a terminal nor a page is harmed by what a file is called."""
+    for name in (b"\xff\x1b[2J.png", b"\xff\x1b[2J.gif"):
+        bands(("purple", "pink"), 1).save(os.fsdecode(os.fsencode(flags) + b"/" + name))
+    done = study(flags, "--model", "layout", "--html", tmp_path / "page.html")
+    assert done.code == 0
+    assert "\x1b" not in done.out + done.err
+    assert "[2J.png: passed over" in done.err
+    assert "[2J</h3>" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
 def test_transparency_is_seen_on_white(study: Study, flags: Path) -> None:
     """Poland's white half made transparent is the same drawing as before."""
     image = Image.open(flags / "pl.png").convert("RGBA")
@@ -109,6 +124,7 @@ def test_a_collection_that_is_kept(study: Study, flags: Path, tmp_path: Path) ->
         (("--same", "names.csv"), "names.csv: no column iso2_members"),
         (("--pairs", "strangers.csv"), "strangers.csv: rates no two flags of flags as similar"),
         (("--pairs", "nameless.csv"), "nameless.csv: a pair without iso2_b, name_b and file_b"),
+        (("--html", "flags/td.png"), "flags/td.png: the page goes into a file that ends in .html"),
         (("--html", "nowhere/page.html"), "nowhere/page.html: cannot be written"),
     ],
 )
@@ -209,6 +225,20 @@ def test_names_that_nobody_knows() -> None:
     assert countries.code("St. Kitts") == countries.of_file("st_kitts.png") == "St. Kitts"
     assert countries.of_file("日本.png") == "日本"
     assert countries.of_file("???.png") == "???"
+
+
+def test_benchmark(flags: Path, tmp_path: Path) -> None:
+    for ours, theirs in {"same": "identical_groups", "names": "flags"}.items():
+        (tmp_path / f"{ours}.csv").rename(tmp_path / f"{theirs}.csv")
+    script, out = ROOT / "benchmarks" / "flags" / "study.py", tmp_path / "out.json"
+    done = run_command(sys.executable, script, "--flags", tmp_path, "--models", "layout,phash", "--out", out)
+    assert done.code == 0, done.err
+    record = json.loads(out.read_text())
+    assert record["machine"]["cores"] > 0
+    assert (record["seed"], record["drawings"]) == (7, 11)
+    assert list(record["models"]) == ["layout", "phash"]
+    assert record["models"]["layout"]["nine_tests"]["Chad, Romania"] is True
+    assert record["models"]["layout"]["nine_tests"]["Norway, Iceland"] is None
 
 
 # -- real flags --------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import lookalike
 from tests.conftest import ROOT, run_command
 from tests.docs.test_docs import blocks
 from tests.examples.conftest import FLAGS, Study
+from tests.examples.drawn_flags import bands
 
 
 def test_page_stands_alone(study: Study, flags: Path, tmp_path: Path) -> None:
@@ -36,10 +37,14 @@ def test_page_stands_alone(study: Study, flags: Path, tmp_path: Path) -> None:
 def test_page_in_a_browser(study: Study, flags: Path, tmp_path: Path) -> None:
     """On a phone, in the dark: nothing sticks out, every flag is painted, and nothing is fetched."""
     playwright = pytest.importorskip("playwright.sync_api")
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if browser is None:
         pytest.skip("no Chromium to open the page with: install chromium")
-    assert study(flags, "--html", tmp_path / "page.html", "--model", "layout", "--model", "layout+hog").code == 0
+    for name, shares in {"ve": "yyybbbrrr", "ec": "yyyybbrr", "co": "yyyyyybr"}.items():
+        bands([{"y": "gold", "b": "navy", "r": "crimson"}[share] for share in shares], 1).save(flags / f"{name}.png")
+    models = ("--model", "layout", "--model", "layout+hog+phash+color")
+    assert study(flags, "--html", tmp_path / "page.html", *models).code == 0
     with playwright.sync_playwright() as player:
         chromium = player.chromium.launch(executable_path=browser, args=["--no-sandbox"])
         page = chromium.new_page(viewport={"width": 390, "height": 844}, color_scheme="dark")
@@ -54,6 +59,7 @@ def test_page_in_a_browser(study: Study, flags: Path, tmp_path: Path) -> None:
             "[...document.querySelectorAll('.flag')].filter(f => getComputedStyle(f).backgroundImage == 'none').length"
         )
         ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        violations = axe.Axe().run(page).response["violations"]
         chromium.close()
     assert len(sizes) > 100
     assert min(min(size) for size in sizes) >= 10
@@ -61,6 +67,7 @@ def test_page_in_a_browser(study: Study, flags: Path, tmp_path: Path) -> None:
     assert ground == "rgb(21, 22, 23)"
     assert {url.partition(":")[0] for url in asked} <= {"file", "data"}
     assert said == []
+    assert violations == []
 
 
 def test_dataframe(flags: Path) -> None:
