@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
+from fastapi.security import HTTPBearer
 from fastapi.staticfiles import StaticFiles
 from starlette.concurrency import run_in_threadpool
 
@@ -15,6 +16,7 @@ from lookalike import __version__
 from lookalike.server import problems
 from lookalike.server.bodies import Bodies
 from lookalike.server.routes import (
+    benchmarks,
     collection_page,
     compare,
     compare_page,
@@ -24,6 +26,7 @@ from lookalike.server.routes import (
     jobs,
     map,
     models,
+    openapi,
     pages,
     qdrant,
     search,
@@ -33,6 +36,8 @@ from lookalike.server.routes import (
 from lookalike.server.security import Doorway, Guard
 from lookalike.server.service import start
 from lookalike.server.settings import Settings
+
+TOKEN = HTTPBearer(auto_error=False, description="The service's token. `security` checks it; this describes it.")
 
 STATIC = Path(str(files("lookalike") / "server" / "web" / "static"))
 
@@ -50,6 +55,8 @@ def create_app(settings: Settings) -> FastAPI:
         version=__version__,
         docs_url=None,
         redoc_url=None,
+        responses=problems.EVERYWHERE,
+        dependencies=[Depends(TOKEN)] if settings.token else [],
         lifespan=_lifespan,
         # FastAPI could be told by the environment to send what it sees to a collector of such data.
         telemetry={
@@ -65,21 +72,23 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Bodies, settings=settings)
     app.add_middleware(Guard, settings=settings)
     app.add_middleware(Doorway, monitor=service.monitor)  # the last is the outermost
-    for routes in (
+    for routes in (  # in the order in which they are described
+        search,
+        compare,
+        embeddings,
+        models,
+        images,
+        uploads,
+        health,
+        qdrant,
+        map,
         pages,
         compare_page,
         collection_page,
         jobs,
-        images,
-        health,
-        uploads,
+        openapi,
         votes,
-        map,
-        embeddings,
-        search,
-        compare,
-        models,
-        qdrant,
+        benchmarks,
     ):
         app.include_router(routes.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

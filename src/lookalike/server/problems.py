@@ -40,8 +40,7 @@ class Problem(HTTPException):
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """For a route's `responses`: the problems that it may answer with."""
-    content = {MEDIA_TYPE: {"schema": _SCHEMA}}
-    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
+    return {status: {"description": HTTPStatus(status).phrase, "content": _CONTENT} for status in statuses}
 
 
 def problem_of(error: Exception) -> Problem:
@@ -83,17 +82,26 @@ def response_of(error: Exception, client: HTTPConnection) -> Response:
 
 
 def install(app: FastAPI) -> None:
-    """Have every error of the app's routes answered as a problem; `security` does so for whatever else happens."""
+    """Have every error of the app's routes answered as a problem, and described; `security` answers all others."""
 
     async def handler(request: Request, error: Exception) -> Response:
         return response_of(error, request)
 
     for kind in (HTTPException, RequestValidationError, LookalikeError):
         app.add_exception_handler(kind, handler)
+    describe = app.openapi
+
+    def described() -> dict[str, Any]:
+        found = describe()
+        found["components"]["schemas"]["Problem"] = _SCHEMA
+        return found
+
+    app.openapi = described  # type: ignore[method-assign]
 
 
 _SCHEMA = {
     "title": "Problem",
+    "description": "What is wrong with a request (RFC 9457).",
     "type": "object",
     "required": ["type", "title", "status", "detail"],
     "properties": {
@@ -104,3 +112,10 @@ _SCHEMA = {
     },
     "example": {"type": "about:blank", "title": "Not Found", "status": 404, "detail": "no picture 00... here"},
 }
+
+_CONTENT = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+
+EVERYWHERE: dict[int | str, dict[str, Any]] = {
+    "default": {"description": "Whatever else is wrong with the request, or with the service.", "content": _CONTENT}
+}
+"""For the app's `responses`: every route may answer with some problem."""

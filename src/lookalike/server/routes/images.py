@@ -110,11 +110,19 @@ def listing(service: Serving, asked: Annotated[Listed, Query()]) -> ImagesFound:
 
 
 @router.post(
-    "/v1/images", status_code=201, openapi_extra=BODY, responses=documented(400, 404, 408, 409, 413, 422, 503, 507)
+    "/v1/images",
+    status_code=201,
+    openapi_extra=BODY,
+    responses={
+        200: {"description": "The collection has it already.", "model": ImageFound},
+        **documented(400, 404, 408, 409, 413, 422, 503, 507),
+    },
 )
 async def add(service: Serving, request: Request, response: Response, name: Name = None) -> ImageFound:
-    """Add a picture to a collection: it is kept in a folder of its own below the collection's, and embedded by all of
-    its models. Status 200 says that the collection has it already. One is added at a time: 503 says when to come back.
+    """Add a picture to a collection.
+
+    It is kept in a folder of its own below the collection's, named lookalike-uploads, and embedded by all of the
+    collection's models. One is added at a time: 503 says when to come back.
     """
     data = await sent(request)
     added, is_new = await run_in_threadpool(additions.add, service, data, name)
@@ -138,6 +146,7 @@ def _pictures(*kinds: str) -> dict[int | str, dict[str, Any]]:
     return {
         200: {"description": "The picture.", "content": {kind: {} for kind in kinds}},
         304: {"description": "The client has it."},
+        **documented(404),
     }
 
 

@@ -27,7 +27,6 @@ BODY: dict[str, Any] = {
         "description": f"The file as it is, or a form whose field `{FIELD}` holds it.",
         "content": {
             "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
-            "image/*": {"schema": {"type": "string", "format": "binary"}},
             "multipart/form-data": {
                 "schema": {
                     "type": "object",
