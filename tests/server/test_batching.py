@@ -182,15 +182,17 @@ def test_a_picture_is_decoded_once_for_all_that_look_at_it_and_then_let_go(batch
         asked = [asyncio.ensure_future(batcher.embed(picture, model.card)) for model in models]
         for model in models:
             assert await asyncio.to_thread(model.begun.acquire, timeout=20)
+        for model in models:
             model.go_on.set()
         for rows, model in zip(await asyncio.gather(*asked), models, strict=True):
             np.testing.assert_allclose(rows, model.expected(7, 7, 7), atol=1e-6)
-        await batcher.embed(picture, models[0].card)
+        async with asyncio.timeout(20):
+            while seen[-1] is seen[0]:  # who got the vectors may be back before the picture was let go
+                await batcher.embed(picture, models[0].card)
 
     asyncio.run(main())
-    first, second, later = seen
-    assert first is second and later is not first
-    assert models[0].batches == [3, 3]
+    assert seen[0] is seen[1]
+    assert models[1].batches == [3]
 
 
 def test_a_long_request_is_let_in_as_a_whole_and_leaves_room_for_others(batcher: Batcher, held: Held) -> None:
