@@ -80,10 +80,10 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
-class Game:
-    """All that entries play with.
+class Task:
+    """What entries are asked, and what they may use for that.
 
-    queries: what is looked for; not a picture of the gallery by the same name
+    queries: what is looked for; a picture of the gallery by the same name is the query itself, and no answer
     fitting: what whitening is fitted on; None where there is nothing for that
     usual:   pictures that tell what cosine is usual for a query
     depth:   how many answers to a query are kept
@@ -113,12 +113,12 @@ class Known:
     whiten: Whitening | None
 
     @classmethod
-    def of(cls, model: str, entry: Entry, game: Game) -> Known:
-        gallery, queries, usual = (side.vectors(model) for side in (game.gallery, game.queries, game.usual))
+    def of(cls, model: str, entry: Entry, task: Task) -> Known:
+        gallery, queries, usual = (side.vectors(model) for side in (task.gallery, task.queries, task.usual))
         unread = queries.place < 0
-        if not entry.whiten or game.fitting is None:
+        if not entry.whiten or task.fitting is None:
             return cls(model, gallery, queries.all(), unread, usual.all(), None)
-        whiten = Whitening.fit(game.fitting.vectors(model).all(), entry.whiten)
+        whiten = Whitening.fit(task.fitting.vectors(model).all(), entry.whiten)
         return cls(model, gallery, whiten(queries.all()), unread, whiten(usual.all()), whiten)
 
     @property
@@ -171,21 +171,21 @@ class _Best:
         return list(zip(self.places[i][order].tolist(), self.scores[i][order].tolist(), strict=True))
 
 
-def answers(entry: Entry, game: Game, workers: int, tell: Progress) -> tuple[dict[str, Ranking], int]:
+def answers(entry: Entry, task: Task, workers: int, tell: Progress) -> tuple[dict[str, Ranking], int]:
     """The best `depth` of the gallery for each query, less the query itself where that is in there, with scores.
 
     Scores mean the same for all queries; one that a model could not read finds nothing. Returns the numbers in a vector
     of all models, too.
     """
-    known = [Known.of(model, entry, game) for model in entry.models]
+    known = [Known.of(model, entry, task) for model in entry.models]
     unread = np.logical_or.reduce([each.unread for each in known])
-    names, ids = list(game.gallery.pictures), list(game.queries.pictures)
+    names, ids = list(task.gallery.pictures), list(task.queries.pictures)
     views = Views(mirror=entry.mirror, crops=entry.crops)
-    count = max(game.depth, entry.verify)
+    count = max(task.depth, entry.verify)
     found: dict[str, Ranking] = {}
     for first in range(0, len(ids), _QUERIES):
         chunk = ids[first : first + _QUERIES]
-        paths = [game.queries.pictures[id_].path for id_ in chunk]
+        paths = [task.queries.pictures[id_].path for id_ in chunk]
         shown = [each.shown(first, paths, views) for each in known]
         apart = [_nearest(each, one.usual) for each, one in zip(shown, known, strict=True)]
         usual = [[usual_of(each[i]) for each in apart] for i in range(len(chunk))]
@@ -199,8 +199,8 @@ def answers(entry: Entry, game: Game, workers: int, tell: Progress) -> tuple[dic
                 continue
             ranking: Ranking = [(names[j], score) for j, score in best.of(i) if names[j] != id_][:count]
             if entry.verify:
-                ranking = _verified(entry, id_, game, ranking, usual_of(together[i]), workers)
-            found[id_] = [(name, round(score, 9)) for name, score in ranking[: game.depth]]
+                ranking = _verified(entry, id_, task, ranking, usual_of(together[i]), workers)
+            found[id_] = [(name, round(score, 9)) for name, score in ranking[: task.depth]]
             tell(f"asking ({entry.name})", first + i + 1, len(ids))
     return found, sum(each.dim for each in known)
 
@@ -222,13 +222,13 @@ def _together(cosines: Sequence[npt.NDArray[np.float32]], usual: Sequence[Sequen
     return np.stack(rows)
 
 
-def _verified(entry: Entry, id_: str, game: Game, ranking: Ranking, usual: Usual, workers: int) -> Ranking:
+def _verified(entry: Entry, id_: str, task: Task, ranking: Ranking, usual: Usual, workers: int) -> Ranking:
     """The ranking with its first hits in the order of their chance: the log odds are their score."""
-    gallery = game.gallery
+    gallery = task.gallery
     name_of = {gallery.pictures[name].path: name for name, _ in ranking}
     items = tuple(Hit(rank, score, gallery.pictures[name]) for rank, (name, score) in enumerate(ranking, 1))
     hits = Hits(id_, entry.name, items, usual)
-    path = game.queries.pictures[id_].path
+    path = task.queries.pictures[id_].path
     (judged,) = rerank(
         gallery.photos, path, [hits], method=entry.method, top=entry.verify, mirror=entry.mirror, workers=workers
     )

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lookalike.bench.answers import Game, Known, Side
+from lookalike.bench.answers import Known, Side, Task
 from lookalike.bench.datasets import Dataset, read_predictions
 from lookalike.bench.datasets.dataset import such
 from lookalike.bench.linked import link_files, query_files
@@ -96,9 +96,9 @@ class DatasetRun(Run):
             name = f"file {name}" if name in {entry.name for entry in self.entries} else name
             results.append(EntryResult(name, rankings, None, None, None))
         if self.entries:
-            game = self.game()
+            task = self.task()
             with self.clock("ranking"):
-                results = [*(self.answered(entry, game) for entry in self.entries), *results]
+                results = [*(self.answered(entry, task) for entry in self.entries), *results]
         with_match = sum(bool(q.truths) or q.id in self.dataset.labels for q in self.dataset.queries)
         facts = {
             "gallery": len(self.dataset.gallery),
@@ -123,12 +123,12 @@ class DatasetRun(Run):
         (entry,) = self.entries
         if len(entry.models) > 1:
             raise UsageError(f"{entry.name}: descriptors are one model's: name a single one")
-        game = self.game()
-        known = Known.of(entry.models[0], entry, game)
-        names = [*game.queries.pictures, *game.gallery.pictures]
+        task = self.task()
+        known = Known.of(entry.models[0], entry, task)
+        names = [*task.queries.pictures, *task.gallery.pictures]
         return names, np.concatenate([known.queries, known.block(0, len(known.gallery))])
 
-    def game(self) -> Game:
+    def task(self) -> Task:
         """Queries and gallery with their vectors. Raises UsageError where no image of a part can be read."""
         with self.clock("embedding"):
             self.warnings = []
@@ -142,7 +142,7 @@ class DatasetRun(Run):
                 files = {names[i]: self.dataset.training[names[i]] for i in sorted(drawn)}
                 links = link_files(self.place / "training", files, self.root)
                 fitting = self.embedded("training", links, list(dict.fromkeys(whitened)))
-            return Game(queries, gallery, fitting, gallery.some(SAMPLE, self.seed), self.dataset.depth)
+            return Task(queries, gallery, fitting, gallery.some(SAMPLE, self.seed), self.dataset.depth)
 
     def embedded(self, part: str, names: Mapping[str, str], models: Sequence[str] | None = None) -> Side:
         """The files of a folder of the work by name, as far as all `models` could read them."""

@@ -23,7 +23,7 @@ from PIL import Image
 
 from lookalike import images
 from lookalike.bench import copies
-from lookalike.bench.answers import Game, Side
+from lookalike.bench.answers import Side, Task
 from lookalike.bench.datasets import Dataset, Edits, Query
 from lookalike.bench.entries import Entry
 from lookalike.bench.plan import Plan, plan
@@ -106,9 +106,9 @@ class _FolderRun(Run):
         gallery, fitting = (
             Side(photos, {name: pictures[name] for name in names}, sources) for names in (dealt.gallery, dealt.fitting)
         )
-        game = Game(asked, gallery, fitting, fitting, DEPTH)
+        task = Task(asked, gallery, fitting, fitting, DEPTH)
         with self.clock("ranking"):
-            results = [self.answered(entry, game, self.unread(entry, asked)) for entry in self.entries]
+            results = [self.answered(entry, task, self.unread(entry, asked)) for entry in self.entries]
         facts = {
             "unreadable": unreadable,
             "images": len(pictures),

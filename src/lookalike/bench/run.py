@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from lookalike import __version__
-from lookalike.bench.answers import Game, Side, answers
+from lookalike.bench.answers import Side, Task, answers
 from lookalike.bench.entries import Entry
 from lookalike.bench.measures import Ranking
 from lookalike.bench.results import EntryResult
@@ -105,16 +105,16 @@ class Run:
                     found[name] = int(count), float(seconds)
         return found
 
-    def answered(self, entry: Entry, game: Game, note: str | None = None) -> EntryResult:
+    def answered(self, entry: Entry, task: Task, note: str | None = None) -> EntryResult:
         """What an entry answers: as it did before, where nothing has changed."""
-        place = self.place / f"answers-{self._key(entry, game)}.json"
-        kept = _kept(read_json(place), game)
+        place = self.place / f"answers-{self._key(entry, task)}.json"
+        kept = _kept(read_json(place), task)
         if kept is None:
-            if entry.verify and len(game.gallery.pictures) <= FEATURES_FIRST:
-                self._features(game.gallery, entry.method)
+            if entry.verify and len(task.gallery.pictures) <= FEATURES_FIRST:
+                self._features(task.gallery, entry.method)
             began = time.process_time()
-            rankings, numbers = answers(entry, game, self.workers, self.tell)
-            spent = (time.process_time() - began) / max(1, len(game.queries.pictures))
+            rankings, numbers = answers(entry, task, self.workers, self.tell)
+            spent = (time.process_time() - began) / max(1, len(task.queries.pictures))
             kept = rankings, 2 * numbers, round(spent * 1e3, 3)
             _write(place, dict(zip(_KEPT, kept, strict=True)))
         rankings, size, milliseconds = kept
@@ -129,12 +129,12 @@ class Run:
             note=note,
         )
 
-    def _key(self, entry: Entry, game: Game) -> str:
+    def _key(self, entry: Entry, task: Task) -> str:
         """What answers depend on."""
         prints = [self.cards[name].fingerprint for name in entry.models]
         way = revision(entry.method) if entry.verify else None
-        digest = hashlib.sha256(json.dumps([entry.name, prints, way, game.depth]).encode())
-        for side in (game.queries, game.gallery, game.fitting if entry.whiten else None, game.usual):
+        digest = hashlib.sha256(json.dumps([entry.name, prints, way, task.depth]).encode())
+        for side in (task.queries, task.gallery, task.fitting if entry.whiten else None, task.usual):
             digest.update(b"\n")
             for name, ref in side.pictures.items() if side else ():
                 digest.update(f"{name!r} {ref.id}\n".encode())
@@ -154,7 +154,7 @@ class Run:
                 self.tell(f"keypoints ({method})", done, len(gallery.pictures))
 
 
-def _kept(found: dict[str, Any], game: Game) -> tuple[dict[str, Ranking], int, float] | None:
+def _kept(found: dict[str, Any], task: Task) -> tuple[dict[str, Ranking], int, float] | None:
     """Answers that were kept, if they are whole, and of these queries and images."""
     with suppress(AttributeError, KeyError, TypeError, ValueError):
         rankings, size, milliseconds = (found[key] for key in _KEPT)
@@ -162,7 +162,7 @@ def _kept(found: dict[str, Any], game: Game) -> tuple[dict[str, Ranking], int, f
             query: [(name, float(score)) for name, score in row] for query, row in rankings.items()
         }
         hits = [hit for row in kept.values() for hit in row]
-        known = game.queries.pictures.keys() >= kept.keys() and game.gallery.pictures.keys() >= {
+        known = task.queries.pictures.keys() >= kept.keys() and task.gallery.pictures.keys() >= {
             name for name, _ in hits
         }
         if known and all(math.isfinite(score) for _, score in hits):
