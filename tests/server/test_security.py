@@ -114,7 +114,9 @@ def test_head_and_options(served: TestClient) -> None:
     assert (head.status_code, head.content) == (200, b"")
     assert head.headers["content-length"] == got.headers["content-length"]
     refused = served.options("/healthz")
-    assert (refused.status_code, refused.headers["allow"]) == (405, "GET")
+    assert (refused.status_code, refused.headers["allow"]) == (405, "HEAD, GET")
+    assert served.put("/v1/images").headers["allow"] == "HEAD, GET, POST"
+    assert served.get(f"/v1/images/{'0' * 64}").headers["allow"] == "DELETE"
 
 
 def test_an_error_of_the_services_own_tells_nothing(served: TestClient, caplog: pytest.LogCaptureFixture) -> None:

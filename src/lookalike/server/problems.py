@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
+from starlette.routing import Match
 
 from lookalike.errors import CollectionBusy, LookalikeError, NoCollection, StorageError, UnknownModel, UnreadableImage
 from lookalike.server.pages import page
@@ -85,7 +86,10 @@ def install(app: FastAPI) -> None:
     """Have every error of the app's routes answered as a problem, and described; `security` answers all others."""
 
     async def handler(request: Request, error: Exception) -> Response:
-        return response_of(error, request)
+        answer = response_of(error, request)
+        if answer.status_code == 405:  # of several routes with the same path the error knows one
+            answer.headers["Allow"] = ", ".join(_allowed(app, request))
+        return answer
 
     for kind in (HTTPException, RequestValidationError, LookalikeError):
         app.add_exception_handler(kind, handler)
@@ -99,6 +103,14 @@ def install(app: FastAPI) -> None:
     app.openapi = described  # type: ignore[method-assign]
 
 
+def _allowed(app: FastAPI, request: Request) -> list[str]:
+    """The methods that this address may be asked by."""
+    methods = ("GET", "POST", "PUT", "PATCH", "DELETE")
+    scopes = {method: {**request.scope, "method": method} for method in methods}
+    found = [each for each in methods if any(route.matches(scopes[each])[0] is Match.FULL for route in app.routes)]
+    return [*(["HEAD"] if "GET" in found else []), *found]
+
+
 _SCHEMA = {
     "title": "Problem",
     "description": "What is wrong with a request (RFC 9457).",
@@ -109,6 +121,7 @@ _SCHEMA = {
         "title": {"type": "string"},
         "status": {"type": "integer"},
         "detail": {"type": "string", "description": "What is wrong, in one line."},
+        "message": {"type": "string", "description": "The same, for OpenAI's clients."},
     },
     "example": {"type": "about:blank", "title": "Not Found", "status": 404, "detail": "no picture 00... here"},
 }
