@@ -268,6 +268,23 @@ def test_models_remove_touches_only_cards(tmp_path: Path, lookalike_cli) -> None
     assert precious.exists()
 
 
+def test_only_what_is_asked_for_is_found(indexed: Path, lookalike_cli) -> None:  # type: ignore[no-untyped-def]
+    def found(*asked: str | Path) -> set[str]:
+        told = lookalike_cli("search", indexed / "cat small.png", "--collection", indexed, "-k", "99", "--paths", *asked)
+        assert told.code in (0, 1), told.err
+        return {os.path.relpath(path, indexed) for path in told.out.split("\n") if path}
+
+    everything = found()
+    inside = {name for name in everything if name.startswith("more/")}
+    assert found("--in", indexed / "more") == inside != set()
+    assert found("--since", "2000-01", "--least", "1", "--most", "100000") == everything
+    assert found("--until", "1999") == found("--most", "1") == set()
+    refused = lookalike_cli("search", indexed / "cat small.png", "--collection", indexed, "--since", "May")
+    assert (refused.code, "write 2024" in refused.err) == (2, True)
+    refused = lookalike_cli("search", indexed / "cat small.png", "--collection", indexed, "--in", indexed / "nowhere")
+    assert (refused.code, "no such folder" in refused.err) == (2, True)
+
+
 def test_a_damaged_card_takes_only_itself_away(photos: Path, lookalike_cli) -> None:  # type: ignore[no-untyped-def]
     (Path(os.environ["LOOKALIKE_MODELS"]) / "broken.json").write_text("{not")
     assert lookalike_cli("compare", photos / "coffee.jpg", photos / "twin.jpg").code == 3

@@ -12,7 +12,7 @@ from lookalike.errors import NoImages, UnreadableImage
 from lookalike.models import registry
 from lookalike.reranking import rerank
 from lookalike.scan import scan
-from lookalike.types import Term
+from lookalike.types import EVERYTHING, Only, Term
 from lookalike.views import Views
 
 STDIN = "-"
@@ -30,6 +30,7 @@ class Asked:
     views: Views
     verified: int
     method: str
+    only: Only = EVERYTHING
 
     def queries(self, queries: Sequence[str], stdin: bytes) -> Iterator[Answer]:
         """In the order of the queries, files in one go, so that several are embedded at a time."""
@@ -54,7 +55,9 @@ class Asked:
         if not self.models and any(term.text is not None for term in terms):
             names = [name for name in names if registry.card(name).texts] or names
         columns = [
-            self.where.search_terms(terms, model=name, k=self.k, include_self=self.include_self, views=self.views)
+            self.where.search_terms(
+                terms, model=name, k=self.k, include_self=self.include_self, views=self.views, only=self.only
+            )
             for name in names
         ]
         yield Answer(columns[0].query, tuple(columns))
@@ -67,6 +70,7 @@ class Asked:
             include_self=self.include_self,
             workers=self.workers,
             views=self.views,
+            only=self.only,
         )
         for answer in found:
             try:
@@ -77,7 +81,8 @@ class Asked:
     def _bytes(self, data: bytes) -> Answer:
         try:
             columns = [
-                self.where.search(data, model=name, k=self._shortlist(), views=self.views) for name in self._names()
+                self.where.search(data, model=name, k=self._shortlist(), views=self.views, only=self.only)
+                for name in self._names()
             ]
             return self._verified(Answer(STDIN, tuple(columns)), data)
         except UnreadableImage as error:

@@ -26,12 +26,13 @@ from lookalike.cli.output import (
 from lookalike.collection import Answer, Collection
 from lookalike.fusion import WAYS, Fuse
 from lookalike.images import MAX_BYTES
+from lookalike.indexing import existing_folder
 from lookalike.keypoints.methods import METHODS
 from lookalike.models.aspects import ASPECTS
 from lookalike.opening import nearest_collection
 from lookalike.report import SearchSection, write
 from lookalike.reranking import TOP
-from lookalike.types import Hits, Term
+from lookalike.types import Hits, Only, Term
 from lookalike.views import Views
 
 
@@ -44,6 +45,13 @@ class _Command(click.Command):
         return super().parse_args(ctx, whole + args[ended:])
 
 
+def _date(_: click.Context, option: click.Parameter, text: str | None) -> str | None:
+    """A year, a month, a day, or a day with a time."""
+    if text is None or re.fullmatch(r"\d{4}(-\d\d(-\d\d(T\d\d(:\d\d(:\d\d)?)?)?)?)?", text):
+        return text
+    raise click.BadParameter(f"{text!r} is no date: write 2024, 2024-05, 2024-05-17 or 2024-05-17T18:30", param=option)
+
+
 @click.command(cls=_Command)
 @click.argument("queries", nargs=-1, metavar="[QUERY]...", type=click.Path())
 @click.option("--text", "texts", multiple=True, metavar="WORDS[:W]", help="Words, for models that read them.")
@@ -52,6 +60,13 @@ class _Command(click.Command):
 @click.option("--pool", metavar="HOW", help="How the models pool tokens, instead of their own way: mean, cls, ...")
 @click.option("--aspect", type=click.Choice(ASPECTS), help="How the models fit pictures in, instead of their own way.")
 @click.option("--collection", metavar="DIR", type=click.Path(), help="[the one of this folder, or of one above]")
+@click.option("--in", "folder", metavar="FOLDER", type=click.Path(), help="Find only what lies below FOLDER.")
+@click.option(
+    "--since", metavar="DATE", callback=_date, help="Find only what was taken on DATE or later: 2024-05, say."
+)
+@click.option("--until", metavar="DATE", callback=_date, help="Find only what was taken on DATE or before.")
+@click.option("--least", metavar="PIXELS", type=click.IntRange(min=1), help="Of the longer side of what is found.")
+@click.option("--most", metavar="PIXELS", type=click.IntRange(min=1), help="Of the longer side of what is found.")
 @click.option("--model", "models", multiple=True, metavar="NAME", help="Repeat for several [all of the collection's].")
 @click.option(
     "--verify", type=click.IntRange(1, 1000), metavar="[=N]", help=f"Verify the first N [{TOP}] hits by keypoints."
@@ -83,6 +98,11 @@ def command(
     pool: str | None,
     aspect: str | None,
     collection: str | None,
+    folder: str | None,
+    since: str | None,
+    until: str | None,
+    least: int | None,
+    most: int | None,
     models: tuple[str, ...],
     verify: int | None,
     method: str,
@@ -107,6 +127,7 @@ def command(
     \b
     lookalike search cat.jpg
     lookalike search cat.jpg --model sift+phash --mirror --verify
+    lookalike search cat.jpg --in holidays --since 2023 --until 2024-06
     lookalike search --text "a red bus at night" --model clip
     lookalike search --image b.jpg --text "snow:0.7" --not people --model clip
     lookalike search cat.jpg --model sift --model color -k 20 --html cats.html
@@ -129,7 +150,8 @@ def command(
     if html:
         spared("--html", html, queries)
     views = Views(mirror=mirror, crops=crops, fuse=fuse)
-    asked = Asked(where, models, k, include_self, workers, views, verify or 0, method)
+    only = Only(existing_folder(folder) if folder else None, since, until, least, most)
+    asked = Asked(where, models, k, include_self, workers, views, verify or 0, method, only)
     answers: list[Answer] = []
     columns: list[Hits] = []
     stdin = sys.stdin.buffer.read(MAX_BYTES + 1) if STDIN in queries else b""

@@ -44,7 +44,13 @@ class ExactIndex:
         if allowed is not None:
             bits = np.packbits(allowed, bitorder="little")  # must outlive the search: the selector points at it
             parameters = faiss.SearchParameters(sel=faiss.IDSelectorBitmap(bits))
-        cosines, rows = self._index.search(queries, max(1, min(k, len(self) or 1)), params=parameters)
+        threads = faiss.omp_get_max_threads()
+        if len(queries) == 1:  # FAISS shares out queries, not rows: for one, OpenMP's other threads would only be woken
+            faiss.omp_set_num_threads(1)
+        try:
+            cosines, rows = self._index.search(queries, max(1, min(k, len(self) or 1)), params=parameters)
+        finally:
+            faiss.omp_set_num_threads(threads)
         # float16 rounds lengths by up to 5e-4: a picture is not more than equal to itself.
         cosines = np.where(rows < 0, -np.inf, np.clip(cosines, -1, 1)).astype(np.float32)
         order = np.lexsort((rows, -cosines), axis=-1)
