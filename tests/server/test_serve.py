@@ -112,3 +112,4 @@ def test_where_it_does_not_listen(host: str, token: str | None, why: str) -> Non
 def test_others_may_reach_it_where_there_is_a_token() -> None:
     with listening.bind(Settings(host="0.0.0.0", port=0, token="abc")) as listener:  # noqa: S104, S106
         assert listener.getsockname()[1] > 0
+        assert listener.proto == socket.IPPROTO_TCP  # or each answer takes 40 ms: see `bind`
