@@ -258,7 +258,7 @@ def test_two_folders_are_told_apart_by_their_names(
     [
         ({"query": {"image": "0" * 64}}, 404, "upload it first"),
         ({"query": {"image": "f.jpg"}}, 422, "data URI"),
-        ({"query": {}}, 422, "either text or image"),
+        ({"query": {}}, 422, "TextTerm.text"),
         ({"query": []}, 422, "query"),
         ({"query": {"text": "x"}}, 409, "none of the collection's models reads words"),
         ({"query": {"text": "x"}, "collection": "other"}, 404, "choose from photos"),

@@ -148,18 +148,24 @@ class Part(Asked):
         return self
 
 
-class QueryTerm(Asked):
-    """A part of a mixed query: words or a picture, and how much it counts."""
+Weight = Annotated[float, Field(ge=-100, le=100, description="How much it counts. Below 0: keep away from it.")]
 
-    text: Words | None = None
-    image: PictureName | None = None
-    weight: float = Field(default=1.0, ge=-100, le=100, description="Below 0: keep away from it.")
 
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        if (self.text is None) == (self.image is None):
-            raise ValueError("give either text or image")
-        return self
+class TextTerm(Asked):
+    """Words, as a query or as a part of one."""
+
+    text: Words
+    weight: Weight = 1.0
+
+
+class ImageTerm(Asked):
+    """A picture, as a query or as a part of one."""
+
+    image: PictureName
+    weight: Weight = 1.0
+
+
+QueryTerm = TextTerm | ImageTerm
 
 
 class Filters(Asked):

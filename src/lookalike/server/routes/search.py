@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from lookalike.server.asking import Column, answer
 from lookalike.server.pictures import picture_of
 from lookalike.server.problems import documented
-from lookalike.server.schemas import QueryTerm, Ranking, SearchAnswer, SearchRequest, as_json, ask_of
+from lookalike.server.schemas import QueryTerm, Ranking, SearchAnswer, SearchRequest, TextTerm, as_json, ask_of
 from lookalike.server.service import Service, Serving
 from lookalike.server.threads import while_wanted
 from lookalike.types import Term
@@ -40,7 +40,7 @@ async def _answered(service: Service, asked: SearchRequest) -> Response:
 
 
 async def _term(service: Service, given: QueryTerm) -> Term:
-    if given.image is None:
+    if isinstance(given, TextTerm):
         return Term(text=given.text, weight=given.weight)
     if _ID.fullmatch(given.image):
         return Term(image=given.image, weight=given.weight)
