@@ -48,11 +48,14 @@ def test_what_cannot_be_listed(served: TestClient, params: dict[str, object], st
 
 
 def test_a_picture_is_added_found_and_taken_out(served: TestClient, photos: Path, turned: bytes) -> None:
-    image_id = content_hash(turned)
+    image_id, before = content_hash(turned), served.get("/v1/images").json()
     added = served.post("/v1/images", files={"picture": ("../../x.png", turned)})
     assert (added.status_code, added.json()["id"]) == (201, image_id)
     assert (photos / FOLDER / f"{image_id}.jpg").read_bytes() == turned
-    assert served.get("/v1/images").json()["total"] == 10
+    now = served.get("/v1/images").json()
+    assert now["total"] == 10
+    assert [image for image in now["images"] if image["id"] != image_id] == before["images"]
+    assert added.json() in now["images"]
     found = served.post("/v1/search", json={"query": {"image": image_id}, "models": ["phash"], "k": 1}).json()
     assert found["rankings"][0]["hits"][0]["id"] == image_id
 

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -59,6 +60,16 @@ def test_it_serves_the_nearest_collection_until_ctrl_c(photos: Path) -> None:
         assert (photos / "more" / "cache" / "lookalike" / "uploads" / uploaded.json()["id"]).read_bytes() == data
         assert httpx2.get(address + "healthz", headers={"Host": "evil.example"}).status_code == 421
         done = ended(process, signal.SIGINT)
+    assert (done.code, done.out, done.err) == (130, "", "lookalike: interrupted\n")
+
+
+def test_ctrl_c_does_not_wait_for_those_who_dawdle(photos: Path) -> None:
+    with serving(photos, home=photos) as (process, address):
+        parts = urlsplit(address)
+        with socket.create_connection((parts.hostname or "", parts.port or 0)) as client:
+            client.sendall(f"POST /v1/uploads HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Length: 9\r\n\r\n".encode())
+            assert httpx2.get(address + "healthz").status_code == 200
+            done = ended(process, signal.SIGINT)
     assert (done.code, done.out, done.err) == (130, "", "lookalike: interrupted\n")
 
 

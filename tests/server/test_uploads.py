@@ -64,6 +64,14 @@ def test_too_many_bytes_or_pixels(settings: Settings, cat: bytes) -> None:
     assert not settings.uploads.exists()
 
 
+def test_too_many_at_a_time_are_told_to_come_back(settings: Settings, cat: bytes) -> None:
+    busy = replace(settings, bodies_bytes=len(cat) - 1)
+    with TestClient(create_app(busy), base_url="http://localhost") as client:
+        told = client.post("/v1/uploads", content=cat)
+        assert (told.status_code, told.headers["retry-after"].isdecimal()) == (429, True)
+        assert client.post("/v1/uploads", content=b"x" * 100).status_code == 422  # what was counted is let go again
+
+
 def test_the_form_of_the_page_leads_on_to_an_address(served: TestClient, cat: bytes) -> None:
     fields = {"collection": "photos", "model": ["color", "phash"], "image": "0" * 64, "text": "a & b"}
     answer = served.post("/search", data=fields, files={"picture": ("cat.jpg", cat)})

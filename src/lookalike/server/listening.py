@@ -61,12 +61,12 @@ def server(app: FastAPI, settings: Settings) -> uvicorn.Server:
         ws="none",
         access_log=False,
         log_config=None,
-        log_level="error",
+        log_level="critical",  # `security` logs errors, once
         server_header=False,
         proxy_headers=False,
         limit_concurrency=CONNECTIONS,
         h11_max_incomplete_event_size=HEAD_BYTES,
-        timeout_graceful_shutdown=5,
+        timeout_graceful_shutdown=2,
     )
     return uvicorn.Server(config)
 

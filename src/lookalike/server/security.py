@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import re
 import time
 from urllib.parse import urlencode, urlsplit
@@ -21,6 +22,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from lookalike.server.monitoring import Monitor
 from lookalike.server.problems import Problem, response_of
 from lookalike.server.settings import Settings
+
+log = logging.getLogger("lookalike")
 
 ADDRESS_BYTES, HEADER_BYTES = 8 << 10, 16 << 10
 """Of a request; what takes more while it comes in is not even read to its end (`listening`)."""
@@ -73,6 +76,8 @@ class Doorway:
             await self._app(inner, receive, guarded)
         except Exception as error:
             if status:  # it has begun: all that is left is to break off
+                if not isinstance(error, TimeoutError):  # of a client that does not read on (`bodies`)
+                    log.error("an answer broke off", exc_info=error)
                 raise
             await response_of(error, HTTPConnection(scope))(scope, receive, guarded)
         finally:

@@ -47,17 +47,22 @@ class Shelf:
 
         That folder's own name stands before it only where there are several.
         """
-        roots = self.collection(name).folders
-        root = max((each for each in roots if path.startswith(each.rstrip(os.sep) + os.sep)), key=len, default="")
+        roots = self._roots(name)
+        root = next((each for each in roots if path.startswith(each.rstrip(os.sep) + os.sep)), "")
         below = os.path.relpath(path, root) if root else os.path.basename(path)
         return below if len(roots) < 2 else os.path.join(os.path.basename(root), below)
 
     def folder(self, shown: str, name: str | None = None) -> str:
         """The folder that a client means by such a path, absolute."""
-        roots = self.collection(name).folders
+        roots = self._roots(name)
         first, _, rest = shown.partition(os.sep)
         own = next((root for root in roots if os.path.basename(root) == first), None) if len(roots) > 1 else None
         return os.path.normpath(os.path.join(own or next(iter(roots), os.sep), rest if own else shown))
+
+    def _roots(self, name: str | None) -> list[str]:
+        """The folders that were indexed, without those that lie in others of them."""
+        folders = self.collection(name).folders
+        return [own for own in folders if not any(own.startswith(each.rstrip(os.sep) + os.sep) for each in folders)]
 
     def image(self, image_id: str, name: str | None = None) -> ImageRef | None:
         """The image with that content in a collection (None: in any), if its file is there still."""
