@@ -25,7 +25,7 @@ from lookalike.embedding import BATCH, embed_pictures
 from lookalike.errors import LookalikeError, UnreadableImage
 from lookalike.models import registry
 from lookalike.models.tuning import usable_cores
-from lookalike.server.problems import Problem
+from lookalike.server.problems import SOON, Problem
 from lookalike.server.threads import Pace
 from lookalike.types import Backbone, ModelCard, Picture, Tunable, Vectors
 
@@ -105,6 +105,7 @@ class Batcher:
         They are taken a few at a time, so that a long request leaves room for others.
         """
         lane = self._lane(card)
+        lane.let_in()  # before anything is read for nothing
         rows: list[Vectors] = []
         waiting: deque[Future[Vectors]] = deque()
         try:
@@ -179,16 +180,16 @@ class _Lane:
         """Queue an item; `further` ones of a request that was let in are not refused. Raises Problem 429, 503."""
         job = _Job(item)
         with self._changed:
-            if self._ending:
-                raise _ending()
-            waiting = self._count()
-            if not further and waiting and waiting + job.count > self._queue:
-                self._refused += 1
-                raise self._pace.busy(f"model {self.card.name!r}", waiting)
+            self._let_in(0 if further else job.count)
             self._waiting.append(job)
             self._changed.notify()
         job.future.add_done_callback(partial(self._left, job))
         return job.future
+
+    def let_in(self) -> None:
+        """Raises Problem 429, 503 where no place is free."""
+        with self._changed:
+            self._let_in(1)
 
     def figures(self) -> Figures:
         with self._changed:
@@ -213,6 +214,14 @@ class _Lane:
 
     def _count(self) -> int:
         return sum(job.count for job in self._waiting)
+
+    def _let_in(self, count: int) -> None:
+        if self._ending:
+            raise _ending()
+        waiting = self._count()
+        if count and waiting and waiting + count > self._queue:
+            self._refused += 1
+            raise self._pace.busy(f"model {self.card.name!r}", waiting)
 
     def _left(self, job: _Job, future: Future[Vectors]) -> None:
         if future.cancelled():
@@ -298,4 +307,4 @@ class _Lane:
 
 
 def _ending() -> Problem:
-    return Problem(503, "the service is ending")
+    return Problem(503, "the model is being put away: try again", SOON)
