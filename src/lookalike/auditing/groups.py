@@ -141,7 +141,7 @@ def _judge(views: Views, column: Column, rng: np.random.Generator, rounds: int) 
             yardsticks.append((each.model, effect))
     notes = column.notes
     if len(rows) < (numbers >= 0).sum():
-        notes = (*notes, f"{len(rows):,} of {(numbers >= 0).sum():,} images were drawn by lot")
+        notes = (*notes, f"{column.name}: {len(rows):,} of {(numbers >= 0).sum():,} images were drawn by lot")
     return Grouping(
         column=column.name,
         images=len(rows),

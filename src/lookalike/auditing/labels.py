@@ -65,18 +65,18 @@ def read(path: str, views: Views, wanted: Sequence[str]) -> tuple[list[Column], 
             twice += number in found and found[number] != row
             found.setdefault(number, row)
     notes = [
-        f"{path}: {count:,} rows {why}"
+        f"{path}: {why}: {count:,}"
         for count, why in (
-            (unknown, "name no image of the collection that all the models know"),
-            (ambiguous, "name several images: write more of their paths"),
-            (twice, "are left out: the same image has other labels before"),
+            (unknown, "rows that name no image of the collection (or none that all the models know)"),
+            (ambiguous, "rows that name several images (write more of their paths)"),
+            (twice, "rows left out, since the same image has other labels before"),
         )
         if count
     ]
     if not found:
         raise UsageError(f"{path}: names no image of the collection in its column {header[key]!r}")
     if bare := len(views.images) - len(found):
-        notes.append(f"{path}: {bare:,} images are not in it")
+        notes.append(f"{path}: images that are not in it: {bare:,}")
     columns, refused = [], []
     for i in chosen:
         column = _column(header[i], [found[n][i].strip() if n in found else "" for n in range(len(views.images))])
@@ -115,9 +115,9 @@ def _column(name: str, labels: Sequence[str]) -> Column:
     tested = [label for label, size in sorted(sizes.items(), key=lambda item: (-item[1], item[0])) if size >= LEAST]
     kept = set(tested[:MOST])
     counts = (
-        (sum(not label for label in labels), "images have no label"),
-        (len(sizes) - len(tested), f"groups are left out, of fewer than {LEAST} images"),
-        (len(tested) - len(kept), f"groups are left out: only the {MOST} largest are tested"),
+        (sum(not label for label in labels), "images without a label"),
+        (len(sizes) - len(tested), f"groups of fewer than {LEAST} images, left out"),
+        (len(tested) - len(kept), f"groups left out, beside the {MOST} largest"),
     )
-    notes = tuple(f"{count:,} {why}" for count, why in counts if count)
+    notes = tuple(f"{name}: {why}: {count:,}" for count, why in counts if count)
     return Column(name, [label if label in kept else None for label in labels], notes)

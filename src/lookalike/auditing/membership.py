@@ -38,8 +38,8 @@ BLOCK = 10
 KNOTS = (0.25, 0.5, 0.75, 0.9, 0.97, 0.99)
 """Quantiles of a reference's cosines where the slope of f may change."""
 
-MOVES = 0.05
-"""Where the labels' changing places changes less of who is with whom, groups cannot be told from looks."""
+MOVES = 0.02
+"""Where looks, and labels' keeping to their blocks, leave less of who is with whom, groups cannot be told apart."""
 
 _CHUNK = 64
 _STEPS = 401
@@ -140,15 +140,16 @@ class Adjusted:
         labels = arrangements.labels
         chunks = [labels[start : start + _CHUNK] for start in range(0, len(labels), _CHUNK)]
         usual = self._cleared(sum(self._same(each, group).sum(axis=0) for each in chunks) / len(labels))
-        own = self._cleared(self._same(labels[:1], group)[0])
-        if not own @ (own - usual) > MOVES * (own @ own) > 0:
+        together = self._within(self._same(labels[:1], group)[0])
+        own = self._cleared(together)
+        if not own @ (own - usual) > MOVES * (together @ together):
             return None
         columns = np.column_stack([self.rest, own, usual, self._looks]).astype(np.float32)
         sums = np.concatenate([self._same(each, group) @ columns for each in chunks]).astype(np.float64)
         # What moves when labels do, d - usual, in which d is `same` cleared of looks: its length, and its product
         # with the rest, and with what a true effect would add to that. Groups keep their sizes, and so what is of
         # single images in `same` keeps its length.
-        squared = (self._within(self._same(labels[:1], group)[0]) ** 2).sum() - (sums[:, 3:] ** 2).sum(axis=1)
+        squared = together @ together - (sums[:, 3:] ** 2).sum(axis=1)
         length = np.sqrt(np.maximum(squared - 2 * sums[:, 2] + usual @ usual, 1e-9))
         found = (sums[:, 0] - self.rest @ usual) / length
         shift = (sums[:, 1] - own @ usual) / length
@@ -172,9 +173,11 @@ class Adjusted:
     def _same(self, labels: npt.NDArray[np.int16], group: int | None) -> npt.NDArray[np.float32]:
         """(arrangements, pairs): 1 for two members of one group."""
         if group is None:
-            return np.asarray(labels[:, self._a] == labels[:, self._b], dtype=np.float32)
-        members = labels == group
-        return np.asarray(members[:, self._a] & members[:, self._b], dtype=np.float32)
+            together = np.take(labels, self._a, axis=1) == np.take(labels, self._b, axis=1)
+        else:
+            members = labels == group
+            together = np.take(members, self._a, axis=1) & np.take(members, self._b, axis=1)
+        return together.astype(np.float32)
 
 
 def _terms(references: Sequence[Floats]) -> list[Floats]:

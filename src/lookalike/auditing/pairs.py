@@ -130,7 +130,7 @@ class _Found:
         others = np.argpartition(-near, k - 1, axis=1)[:, :k]
         tail = _tail(self._far, np.take_along_axis(far, others, 1))
         gap = np.log(tail / _tail(self._near, np.take_along_axis(near, others, 1)))
-        unlike = tail >= FAR
+        unlike = (tail >= FAR) & (gap > 0)
         self._shares.append(unlike.mean(axis=1))
         for at, place in zip(*np.nonzero(unlike), strict=True):
             a, b = sorted((int(rows[at]), int(others[at, place])))

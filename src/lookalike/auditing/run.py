@@ -114,7 +114,7 @@ def _probes(
     made = probes.probe(views, probed, rng, tell)
     if made is None:
         return None, [f"no probes: fewer than {probes.LEAST} pictures can be read"]
-    return made, [f"{made.unread:,} pictures drawn for the probes could not be read"] if made.unread else []
+    return made, [f"pictures drawn for the probes that cannot be read: {made.unread:,}"] if made.unread else []
 
 
 def _small(where: Collection, image: ImageRef) -> bytes | None:

@@ -58,6 +58,29 @@ def parted(audit: Audit) -> str:
     )
 
 
+def headlines(audit: Audit) -> list[str]:
+    """What can be said of groups and probes, a few words each."""
+    model = audit.model
+    lines = []
+    for found in audit.groups or ():
+        none = f"No bias by {found.column} can be shown."
+        lines.append({
+            "none": none,
+            "as looks": f"{none} There is an effect, but not surely more than references of looks have.",
+            "beyond looks": f"A bias by {found.column}, beyond looks.",
+            "apart": f"Images of the same {found.column} are held further apart than they look.",
+            "untold": f"A bias by {found.column} cannot be told from looks.",
+        }[found.verdict])  # fmt: skip
+    if audit.probes:
+        for kind, rows in (("written words", audit.probes.typographic), ("backgrounds", audit.probes.context)):
+            lines.append({
+                "none": f"No bias by {kind} can be shown.",
+                "as pixels": f"{model} goes by {kind}, but not surely more than references of looks do.",
+                "shown": f"{model} goes by {kind}, more than any reference of looks.",
+            }[audit.probes.verdict(rows)])  # fmt: skip
+    return lines
+
+
 def grouping(audit: Audit, found: Grouping) -> str:
     """On a column of labels."""
     model, looks = audit.model, listed(audit.visual)
