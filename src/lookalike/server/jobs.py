@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
@@ -20,6 +21,9 @@ Work: TypeAlias = Callable[[Progress], Any]
 
 KEPT = 100
 """Jobs that are remembered after their end: a page that is loaded again finds what became of its own."""
+
+PATIENCE = 5.0
+"""Seconds that the service waits for its jobs when it ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,7 @@ class Jobs:
         self._jobs: dict[str, Job] = {}
         self._newest: dict[str, str] = {}
         self._stopping: set[str] = set()
+        self._threads: dict[str, threading.Thread] = {}
         self._lock = threading.Lock()
 
     def start(self, key: str, name: str, work: Work) -> Job:
@@ -69,8 +74,10 @@ class Jobs:
             self._jobs[job.id] = job
             self._newest[key] = job.id
             self._forget()
-        # A daemon: what is under way must not keep the service from ending; a kill is safe at any moment.
-        threading.Thread(target=self._run, args=(job.id, work), name=f"job-{job.id}", daemon=True).start()
+            # A daemon: what never tells of its progress must not keep the service from ending.
+            thread = threading.Thread(target=self._run, args=(job.id, work), name=f"job-{job.id}", daemon=True)
+            self._threads[job.id] = thread
+            thread.start()
         return job
 
     def get(self, key: str) -> Job | None:
@@ -92,6 +99,15 @@ class Jobs:
             self._stopping.add(job_id)
         return job
 
+    def close(self) -> None:
+        """Stop all jobs, and wait a while for their end."""
+        with self._lock:
+            threads = dict(self._threads)
+            self._stopping.update(threads)
+        until = time.monotonic() + PATIENCE
+        for thread in threads.values():
+            thread.join(max(0.0, until - time.monotonic()))
+
     def _run(self, job_id: str, work: Work) -> None:
         def tell(phase: str, done: int, total: int | None) -> None:
             if job_id in self._stopping:
@@ -108,6 +124,9 @@ class Jobs:
         except Exception as error:
             log.error("a job failed: %s", self.by_id(job_id).name, exc_info=error)
             self._update(job_id, state="failed", error="an error of the service's own: its log says more")
+        finally:
+            with self._lock:
+                del self._threads[job_id]
 
     def _update(self, job_id: str, **changes: Any) -> None:
         with self._lock:

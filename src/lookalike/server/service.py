@@ -41,6 +41,7 @@ class Service:
 
     def close(self) -> None:
         """Wait for what is under way, and end all threads."""
+        self.jobs.close()
         self.batcher.close()
         self.searching.close()
         self.verifying.close()

@@ -25,6 +25,10 @@ export function followed(box) {
   });
 }
 
+export function stopped(box) {
+  return fetch("/jobs/" + box.dataset.job + "/stop", { method: "POST" });
+}
+
 function words(job) {
   if (job.state === "failed") return job.error;
   if (job.over) return { done: "Done.", stopped: "Stopped." }[job.state];
