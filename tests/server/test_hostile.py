@@ -54,27 +54,27 @@ def head(address: str, line: str, *headers: str) -> bytes:
     return "\r\n".join([f"{line} HTTP/1.1", f"Host: {urlsplit(address).netloc}", *headers, "", ""]).encode()
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/../../../../etc/passwd",
-        "/static/../../pages.py",
-        "/static/%2e%2e/%2e%2e/pages.py",
-        "/static/..%2f..%2fpages.py",
-        "/static//etc/passwd",
-        "/images/../../../../etc/passwd",
-        "/images/..%2f..%2f..%2fetc%2fpasswd",
-        "/thumbnails/%00",
-        "/images/" + "A" * 64,
-    ],
+TRAVERSALS = (
+    "/../../../../etc/passwd",
+    "/static/../../pages.py",
+    "/static/%2e%2e/%2e%2e/pages.py",
+    "/static/..%2f..%2fpages.py",
+    "/static//etc/passwd",
+    "/images/../../../../etc/passwd",
+    "/images/..%2f..%2f..%2fetc%2fpasswd",
+    "/thumbnails/%00",
+    "/images/" + "A" * 64,
 )
-def test_traversal(hard: str, path: str) -> None:
-    with connected(hard) as client:  # a client library would tidy the path up
-        client.sendall(head(hard, f"GET {path}", "Connection: close"))
-        told = answer(client)
-    assert told.split(b" ")[1] in (b"404", b"422")
-    assert b"root:" not in told
-    assert b"import" not in told
+
+
+def test_traversal(hard: str) -> None:
+    for path in TRAVERSALS:
+        with connected(hard) as client:  # a client library would tidy the path up
+            client.sendall(head(hard, f"GET {path}", "Connection: close"))
+            told = answer(client)
+        assert told.split(b" ")[1] in (b"404", b"422"), path
+        assert b"root:" not in told
+        assert b"import" not in told
 
 
 def test_a_wrong_host_and_a_cross_site_post(hard: str) -> None:
@@ -118,24 +118,24 @@ def test_a_gigabyte_takes_no_memory(photos: Path) -> None:
 
 
 def bomb(width: int, height: int) -> bytes:
-    """A PNG of one colour: a few hundred kilobytes that would decode to gigabytes."""
-    packer = zlib.compressobj(9)
-    row = bytes(1 + width * 3)
+    """A PNG of one colour: some kilobytes that would decode to hundreds of megabytes."""
+    packer = zlib.compressobj(1)
+    row = bytes(1 + width // 8)
     data = b"".join(packer.compress(row) for _ in range(height)) + packer.flush()
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
 
 
 def test_a_decompression_bomb(hard: str) -> None:
-    data = bomb(11_000, 11_000)
-    assert len(data) < 2**20
+    data = bomb(12_000, 12_000)
+    assert len(data) < 2**18
     told = httpx2.post(f"{hard}/v1/uploads", content=data, timeout=20)
     assert told.status_code == 413
-    assert "11000 x 11000" in told.json()["detail"]
+    assert "12000 x 12000" in told.json()["detail"]
 
 
 def test_a_head_that_never_ends(hard: str) -> None:
@@ -191,7 +191,7 @@ def test_nobody_reads_the_answer(hard: str) -> None:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.connect(("localhost", urlsplit(hard).port))
         client.sendall(head(hard, f"GET /images/{image_id}"))
-        time.sleep(4 * PATIENCE)
+        time.sleep(2.5 * PATIENCE)
         assert len(answer(client)) < len(noise.getvalue())
 
 
@@ -206,20 +206,20 @@ def test_ten_thousand_characters(hard: str) -> None:
         assert answer(client).startswith(b"HTTP/1.1 400")
 
 
-@pytest.mark.parametrize(
-    "request_line",
-    [
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc",
-        b"GET /\r\n\r\n",
-        b"\0" * 1000,
-        b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
-    ],
+NO_HTTP = (
+    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc",
+    b"GET /\r\n\r\n",
+    b"\0" * 1000,
+    b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
 )
-def test_what_is_no_http(hard: str, request_line: bytes) -> None:
-    with connected(hard) as client:
-        client.sendall(request_line)
-        told = answer(client)
-    assert not told or told.split(b" ")[1] in (b"400", b"421")
+
+
+def test_what_is_no_http(hard: str) -> None:
+    for data in NO_HTTP:
+        with connected(hard) as client:
+            client.sendall(data)
+            told = answer(client)
+        assert not told or told.split(b" ")[1] in (b"400", b"421"), data
 
 
 def test_a_smuggled_request(hard: str) -> None:
