@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from lookalike.collection import Collection
 from lookalike.types import Hit, Hits, Usual, Vectors
@@ -34,19 +35,27 @@ def collapse(collection: Collection, hits: Hits, query: Mapping[str, Vectors]) -
         near += usual * weight
         table.append(_rows(collection, name, places) * math.sqrt(weight))
     rows = np.hstack(table)  # so scaled that their product is the mean way, but for a constant that is in `near`
-    kept: dict[int, str] = {}
+    first = _firsts(rows @ rows.T >= near)
     items: list[Hit] = []
+    stands: dict[int, str] = {}
     left_out: dict[str, int] = {}
     for hit in hits:
-        place = places[hit.image.id]
-        ways = rows[list(kept)] @ rows[place]
-        nearest = place if place in kept else list(kept)[int(ways.argmax())] if ways.max(initial=0.0) >= near else None
-        if nearest is None:
-            kept[place] = hit.image.id
+        place = int(first[places[hit.image.id]])
+        if place not in stands:
+            stands[place] = hit.image.id
             items.append(replace(hit, rank=len(items) + 1))
         else:
-            left_out[kept[nearest]] = left_out.get(kept[nearest], 0) + 1
+            left_out[stands[place]] = left_out.get(stands[place], 0) + 1
     return replace(hits, items=tuple(items)), left_out
+
+
+def _firsts(near: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """(n,) for each picture the first one that stands for itself and is near to it."""
+    first = np.full(len(near), -1)
+    for place, its in enumerate(near):
+        if first[place] < 0:
+            first[its & (first < 0)] = first[place] = place
+    return first
 
 
 def _usual(collection: Collection, name: str, vectors: Vectors) -> Usual:
