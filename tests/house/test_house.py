@@ -71,6 +71,9 @@ def test_heavy_libraries_are_imported_only_where_they_are_wrapped() -> None:
         "torch": {path.name for path in SOURCES if path.parent.name == "backbones"},
         "transformers": {"huggingface_networks.py"},
         "huggingface_hub": {"download.py", "transfer.py"},
+        "mcp": {"mcp.py"},
+        "prometheus_client": {"monitoring.py"},
+        "uvicorn": {"listening.py"},
         "urllib.request": {"transfer.py", "download.py"},
         "socket": {"doctor.py", "transfer.py", "download.py", "listening.py", "fetching.py"},
     }

@@ -66,6 +66,8 @@ def test_search_and_compare(photos: Path, tmp_path: Path) -> None:
 
             both = await client.call_tool("compare", {"a": cat, "b": small, "models": ["phash", "color"]})
             assert min(text(both)["scores"].values()) > 0.9
+            assert set(text(both)["scores"]) == {"phash", "color"}
+            assert text(both)["chance"] > 0.9
             assert len(pictures(both)) == 2
 
             for arguments, why in (

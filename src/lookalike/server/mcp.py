@@ -17,13 +17,14 @@ from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
-from lookalike import __version__, comparison, images
+from lookalike import __version__, images
 from lookalike.errors import LookalikeError
 from lookalike.server.asking import Ask, answer
+from lookalike.server.comparing import compared
 from lookalike.server.pictures import checked, picture_of
 from lookalike.server.problems import Problem, problem_of
 from lookalike.server.service import Service
-from lookalike.types import Hit, ImageRef, Term
+from lookalike.types import Hit, ImageRef, Score, Term
 from lookalike.writing import showable
 
 SHOWN = 6
@@ -77,12 +78,20 @@ def mcp_server(service: Service) -> MCPServer:
 
     @server.tool(structured_output=False)
     async def compare(a: Picture, b: Picture, models: Models = None) -> list[str | Image]:
-        """How alike two images are, by every model, or by some."""
+        """How alike two images are, by every model or by some; and the chance that they show the same, by keypoints."""
         with _told():
-            paths = [(await _picture(service, each)).path for each in (a, b)]
-            found = await run_in_threadpool(comparison.compare, paths[0], paths[1], models)
-            scores = {score.model: round(score.score, 4) for score in found.scores}
-            return [_text({"a": paths[0], "b": paths[1], "scores": scores}), *await run_in_threadpool(_small, paths)]
+            pair = [await _picture(service, each) for each in (a, b)]
+            first, second = [await run_in_threadpool(images.read_bytes, each.path) for each in pair]
+            found = await compared(service, first, second, models=models or (), why=True)
+            told = {
+                "a": pair[0].path,
+                "b": pair[1].path,
+                "scores": {
+                    name: round(each.score, 4) for name, each in found.scores.items() if isinstance(each, Score)
+                },
+                "chance": round(found.evidence.chance, 3) if found.evidence else None,
+            }
+            return [_text(told), *await run_in_threadpool(_small, [each.path for each in pair])]
 
     return server
 
