@@ -109,6 +109,15 @@ def start(
     return RedirectResponse("/benchmarks?" + urlencode({"collection": name}), 303)
 
 
+@router.post("/stop")
+def stop(service: Serving, collection: Annotated[str, Form()]) -> RedirectResponse:
+    """Have the benchmark end early, at its next step; what is done is kept."""
+    name, where = _asked(service, collection)
+    if (job := service.jobs.get(_key(where))) and not job.over:
+        service.jobs.stop(job.id)
+    return RedirectResponse("/benchmarks?" + urlencode({"collection": name}), 303)
+
+
 @router.get("/report")
 def report(service: Serving, name: str, collection: str = "") -> HTMLResponse:
     """A report, whole."""

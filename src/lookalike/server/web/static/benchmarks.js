@@ -1,11 +1,9 @@
 // A benchmark that runs is followed live; at its end the page shows its report.
 
-import { followed, stopped } from "./jobs.js";
+import { followed } from "./jobs.js";
 
-const box = document.querySelector("[data-job]"), stop = document.getElementById("stop");
+const box = document.querySelector("[data-job]");
 if (box) {
-  stop.hidden = false;
-  stop.addEventListener("click", () => { stop.disabled = true; stopped(box); });
   followed(box).then((job) => {
     const address = new URL(location);
     if (job.result?.report) address.searchParams.set("report", job.result.report);
