@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Request
@@ -27,6 +28,11 @@ SHOWN = {"JPEG": "image/jpeg", "PNG": "image/png", "GIF": "image/gif", "WebP": "
 
 SIDE = 2048
 """Pixels of such a copy's longer side, at most."""
+
+THUMBNAIL = 320
+
+_decoding = threading.Semaphore(2)
+"""Whole files are decoded two at a time: each may take 600 MB."""
 
 _WEBP = "image/webp"
 _FOREVER = "private, max-age=31536000, immutable"
@@ -158,7 +164,7 @@ def image(service: Serving, image_id: ImageId, known: Known = None) -> Response:
         return answer
     data, path = _found(service, image_id)
     kind = SHOWN.get(format_of(data, path).name)
-    return _lasting(image_id, data if kind else images.thumbnail(path or data, SIDE), kind or _WEBP)
+    return _lasting(image_id, data if kind else _copy(path or data, SIDE), kind or _WEBP)
 
 
 @router.get("/thumbnails/{image_id}", response_class=Response, responses=_pictures(_WEBP))
@@ -170,7 +176,12 @@ def thumbnail(service: Serving, image_id: ImageId, known: Known = None) -> Respo
     if kept is not None:
         return _lasting(image_id, _small(kept), _WEBP)
     data, path = _found(service, image_id)
-    return _lasting(image_id, images.thumbnail(path or data, effort=1), _WEBP)
+    return _lasting(image_id, _copy(path or data, THUMBNAIL), _WEBP)
+
+
+def _copy(source: str | bytes, side: int) -> bytes:
+    with _decoding:
+        return images.thumbnail(source, side, effort=1)
 
 
 @functools.lru_cache(maxsize=512)
