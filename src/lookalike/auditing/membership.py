@@ -177,7 +177,7 @@ class Adjusted:
         else:
             members = labels == group
             together = np.take(members, self._a, axis=1) & np.take(members, self._b, axis=1)
-        return together.astype(np.float32)
+        return np.asarray(together, dtype=np.float32)
 
 
 def _terms(references: Sequence[Floats]) -> list[Floats]:

@@ -100,7 +100,7 @@ def grouping(audit: Audit, found: Grouping) -> str:
     if found.verdict == "as looks" and strongest:
         return (
             f"No bias by {name} can be shown: {model} finds images of the same {name} more alike than {looks} explain"
-            f" ({size}), but not surely more than {strongest[0]}, which sees nothing but looks, does beyond the other"
+            f" ({size}), but not surely more than the reference {strongest[0]} does beyond the other"
             f" references ({strongest[1].in_deviations[0]:+.2f}). Looks that these do not see are reason enough."
         )
     more = "" if strongest else " With one reference alone, looks that it does not see may be the reason: name another."
@@ -119,7 +119,7 @@ def typographic(audit: Audit, probes: Probes) -> str:
         "none": f"No typographic bias can be shown: the same word on two pictures does not bring them nearer for"
         f" {audit.model} than its scrambled strokes do ({size}).",
         "as pixels": f"The same word on two pictures brings them nearer for {audit.model} than its scrambled strokes do"
-        f" ({size}), but no more than for {_most(probes.typographic)}, which cannot read.",
+        f" ({size}), but not surely more than for {_most(probes.typographic)}.",
         "shown": f"The same word on two pictures brings them nearer for {audit.model} than its scrambled strokes do, by"
         f" {size}, and more than for any reference.",
     }[probes.verdict(probes.typographic)]
@@ -133,7 +133,7 @@ def context(audit: Audit, probes: Probes) -> str:
         "none": f"No context bias can be shown: before another picture, the middle of a picture drifts no further from"
         f" the whole, for {audit.model}, than on grey ({size}).",
         "as pixels": f"Before another picture, the middle of a picture drifts further from the whole, for"
-        f" {audit.model}, than on grey ({size}), but no more than for {_most(probes.context)}.",
+        f" {audit.model}, than on grey ({size}), but not surely more than for {_most(probes.context)}.",
         "shown": f"Before another picture, the middle of a picture drifts further from the whole, for {audit.model},"
         f" than on grey, by {size}, and more than for any reference.",
     }[probes.verdict(probes.context)]
