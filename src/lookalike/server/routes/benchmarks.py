@@ -54,7 +54,6 @@ class Report:
     headline: str
     rows: tuple[tuple[str, float | None, float | None], ...]
     queries: int
-    advice: str
 
 
 @router.get("")
@@ -182,7 +181,6 @@ def _read(path: Path, mtime_ns: int) -> Report | None:
             headline,
             tuple((row["model"], row[headline]["value"], row["images_per_second"]) for row in data["rows"]),
             len(data["queries"]),
-            data["recommendation"],
         )
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
