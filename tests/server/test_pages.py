@@ -1,0 +1,178 @@
+"""Pages as they are served, and addresses as they are read and written; tests/browser looks at them."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+from PIL import Image
+from starlette.datastructures import QueryParams
+from starlette.testclient import TestClient
+
+import lookalike
+from lookalike.server.addresses import Address
+from lookalike.server.asking import Box
+from lookalike.server.problems import Problem
+from lookalike.server.shelf import Shelf
+from lookalike.types import Only, Term
+
+ID, OTHER = "a" * 64, "b" * 64
+
+
+@pytest.fixture
+def ids(collection: lookalike.Collection) -> dict[str, str]:
+    return {Path(image.path).stem: image.id for image in collection.listing()[1]}
+
+
+def read(url: str) -> Address:
+    return Address.read(QueryParams(urlsplit(url).query))
+
+
+def test_an_address_is_written_as_it_is_read() -> None:
+    full = Address(
+        collection="photos",
+        image=ID,
+        text="a dog & a cat",
+        unlike="snow",
+        models=("sift", "color+phash"),
+        k=200,
+        crop=Box(0.1, 0.2, 0.3, 0.4),
+        verify=True,
+        collapse=True,
+        folder="more/é",
+        since="2020-01-02",
+        until="2021-01-02",
+        least=640,
+    )
+    assert read(full.url()) == full
+    assert read(Address().url()) == Address()
+    assert Address(image=ID).url() == f"/search?image={ID}"
+    assert read("/search?text=&k=&since=&model=&image=") == Address()
+    other = read(full.by(OTHER))
+    assert (other.image, other.text, other.crop, other.folder) == (OTHER, "", None, "more/é")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "image=../../etc/passwd",
+        f"image={'A' * 64}",
+        "k=0",
+        "k=2001",
+        "k=-1",
+        "k=²",
+        "least=1e3",
+        "crop=0,0,1",
+        "crop=0,0,nan,1",
+        "crop=0.5,0,0.6,1",
+        "crop=0,0,0,1",
+        "crop=inf,0,1,1",
+        "since=2020-13-01",
+        f"text={'x' * 1001}",
+        f"not={'x' * 1001}",
+    ],
+)
+def test_what_is_no_address_is_refused(wrong: str) -> None:
+    with pytest.raises(Problem) as refused:
+        Address.read(QueryParams(wrong))
+    assert refused.value.status == 422
+    assert refused.value.detail.startswith(wrong.partition("=")[0])
+
+
+def test_an_address_asks(collection: lookalike.Collection, photos: Path) -> None:
+    shelf = Shelf([collection.directory])
+    ask = read(f"/search?image={ID}&verify=1&k=100&folder=more&least=9&crop=0,0,0.5,0.5").ask(shelf, whole=True)
+    assert ask.terms == (Term(image=ID),)
+    assert (ask.verify, ask.k, ask.crop) == (50, 100, Box(0, 0, 0.5, 0.5))
+    assert ask.only == Only(folder=str(photos / "more"), least=9)
+    assert read(f"/search?image={ID}&verify=1").ask(shelf, whole=False).verify == 0
+    mixed = read(f"/search?image={ID}&text=dog&not=cat&verify=1&crop=0,0,0.5,0.5").ask(shelf, whole=True)
+    assert mixed.terms == (Term(image=ID), Term(text="dog"), Term(text="cat", weight=-1.0))
+    assert (mixed.verify, mixed.crop) == (0, None)
+
+
+def test_hits_come_first_and_chances_when_the_page_is_asked_for_whole(served: TestClient, ids: dict[str, str]) -> None:
+    page = served.get("/search", params={"image": ids["cat"], "model": "color", "verify": "1"})
+    assert 'class="chance' not in page.text
+    waits = re.search(r'data-waits="([^"]+)"', page.text)
+    assert waits is not None
+    address = waits[1].replace("&amp;", "&")
+    assert dict(parse_qsl(urlsplit(address).query))["whole"] == "1"
+    assert 'class="chance likely"' in served.get(address).text
+    assert f'<meta http-equiv="refresh" content="0; url={waits[1]}">' in page.text
+
+
+def test_problems_are_pages_of_their_status(served: TestClient) -> None:
+    html = {"accept": "text/html"}
+    for address, status in {
+        "/search?k=x": 422,
+        f"/search?image={ID}": 404,
+        "/search?collection=none&text=a": 404,
+        f"/compare?a={ID}&b={ID}": 404,
+        "/compare?a=x": 422,
+        "/collection?collection=none": 404,
+        "/collection?start=-1": 422,
+    }.items():
+        page = served.get(address, headers=html)
+        assert page.status_code == status, address
+        assert "<html" in page.text
+        assert "Traceback" not in page.text
+
+
+def test_pictures_explain_a_pair(served: TestClient, ids: dict[str, str]) -> None:
+    pair = f"{ids['cat']}/{ids['cat small']}"
+    answer = served.get(f"/explanations/{pair}/lines.webp?collection=photos")  # nobody has asked for the page before
+    assert answer.headers["content-type"] == "image/webp"
+    with Image.open(io.BytesIO(answer.content)) as image:
+        assert image.width == 1600
+    page = served.get(f"/compare?a={ids['cat']}&b={ids['cat small']}&collection=photos").text
+    assert "keypoints agree" in page  # at once, since it is known
+    for address in sorted(set(re.findall(r'src="(/explanations/[^"]+)"', page))):
+        assert served.get(address.replace("&amp;", "&")).status_code == 200
+    assert served.get(f"/explanations/{pair}/none.webp").status_code == 404
+    assert served.get(f"/explanations/{ID}/{OTHER}/lines.webp").status_code == 404
+
+
+def test_a_picture_is_brought_to_its_side(served: TestClient, photos: Path, ids: dict[str, str]) -> None:
+    data = (photos / "cat small.png").read_bytes()
+    answer = served.post("/compare", data={"side": "a", "b": ids["coins"]}, files={"picture": data})
+    assert answer.status_code == 303
+    asked = dict(parse_qsl(urlsplit(answer.headers["location"]).query))
+    assert asked == {"a": ids["cat small"], "b": ids["coins"]}
+    assert served.post("/compare", data={"side": "b"}, files={"picture": b"no picture"}).status_code == 422
+    nothing = served.post("/compare", data={"side": "b", "a": ids["coins"]})
+    assert nothing.headers["location"] == f"/compare?a={ids['coins']}"
+
+
+def test_a_collection_is_brought_up_to_date_in_the_background(
+    served: TestClient, collection: lookalike.Collection, photos: Path
+) -> None:
+    (photos / "coins.jpg").rename(photos / "money.jpg")
+    answer = served.post("/collection", data={"collection": "photos"})
+    assert answer.headers["location"] == "/collection?collection=photos"
+    jobs = served.app.state.service.jobs  # type: ignore[attr-defined]
+    job = jobs.get("collection photos")
+    served.get(f"/jobs/{job.id}/events")  # until its end
+    assert jobs.by_id(job.id).result["added"] == 1
+    assert "1 added" in served.get("/collection").text
+    assert "money" in {Path(image.path).stem for image in collection.listing()[1]}
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"folder": "/no/such/place"}, "no such folder"),
+        ({"folder": "photos"}, "whole path"),
+        ({"model": "/etc"}, "/etc"),
+        ({"model": "no-such-model"}, "no-such-model"),
+        ({"collection": "none"}, "none"),
+    ],
+)
+def test_what_cannot_be_added_is_told_at_once(served: TestClient, asked: dict[str, str], told: str) -> None:
+    answer = served.post("/collection", data=asked)
+    assert answer.status_code in (404, 409)
+    assert told in answer.text
+    assert served.app.state.service.jobs.get("collection photos") is None  # type: ignore[attr-defined]
