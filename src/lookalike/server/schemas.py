@@ -290,9 +290,9 @@ class Ranking(BaseModel):
 
     @classmethod
     def of(cls, column: Column, shelf: Shelf, collection: str) -> Self:
+        shown = shelf.showing(collection)
         hits = [
-            HitFound.of(hit, showable(shelf.shown(hit.path, collection)), column.collapsed.get(hit.image.id, 0))
-            for hit in column.hits
+            HitFound.of(hit, showable(shown(hit.path)), column.collapsed.get(hit.image.id, 0)) for hit in column.hits
         ]
         return cls(model=column.hits.model, hits=hits, problem=column.reason and showable(column.reason))
 

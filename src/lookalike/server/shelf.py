@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from lookalike.collection import Collection
@@ -47,10 +48,11 @@ class Shelf:
 
         That folder's own name stands before it only where there are several.
         """
-        roots = self._roots(name)
-        root = next((each for each in roots if path.startswith(each.rstrip(os.sep) + os.sep)), "")
-        below = os.path.relpath(path, root) if root else os.path.basename(path)
-        return below if len(roots) < 2 else os.path.join(os.path.basename(root), below)
+        return self.showing(name)(path)
+
+    def showing(self, name: str | None = None) -> Callable[[str], str]:
+        """`shown`, for many paths of one collection."""
+        return partial(_shown, roots=self.collection(name).folders)
 
     def folder(self, shown: str, name: str | None = None) -> str:
         """The folder that a client means by such a path, absolute."""
@@ -72,3 +74,9 @@ class Shelf:
                 if os.path.isfile(image.path):
                     return image
         return None
+
+
+def _shown(path: str, roots: Sequence[str]) -> str:
+    root = max((each for each in roots if path.startswith(each.rstrip(os.sep) + os.sep)), key=len, default="")
+    below = os.path.relpath(path, root) if root else os.path.basename(path)
+    return below if len(roots) < 2 else os.path.join(os.path.basename(root), below)

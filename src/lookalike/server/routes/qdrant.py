@@ -233,11 +233,12 @@ def _records(
 ) -> list[Record]:
     collection = service.shelf.collection(name)
     names = [model for model in collection.models if _is_chosen(model, with_vector)]
+    shown = service.shelf.showing(name)
     vectors = {model: collection.stored(model, [image.id for image in images]) for model in names}
     return [
         Record(
             id=_point_id(image.id),
-            payload=_payload(service, name, image, with_payload) if with_payload else None,
+            payload=_payload(image, shown(image.path), with_payload) if with_payload else None,
             vector={model: own[image.id].tolist() for model, own in vectors.items() if image.id in own}
             if with_vector
             else None,
@@ -246,10 +247,10 @@ def _records(
     ]
 
 
-def _payload(service: Service, name: str, image: ImageRef, chosen: Chosen) -> dict[str, Any]:
+def _payload(image: ImageRef, path: str, chosen: Chosen) -> dict[str, Any]:
     whole: Mapping[str, Any] = {
         "image_id": image.id,
-        "path": showable(service.shelf.shown(image.path, name)),
+        "path": showable(path),
         "width": image.width,
         "height": image.height,
         "taken": image.taken,
