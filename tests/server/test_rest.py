@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,10 @@ from starlette.testclient import TestClient
 import lookalike
 from lookalike import images
 from lookalike.embedding import embed_picture
+from lookalike.exchange import read_faiss, write_faiss
 from lookalike.models import registry
+from lookalike.server.app import create_app
+from lookalike.server.settings import Settings
 from tests.server import colour_words
 
 PROBLEM = "application/problem+json"
@@ -288,6 +292,27 @@ def test_a_file_that_has_changed_is_not_taken_for_what_it_was(served: TestClient
     assert search(served, {"image": old}, models=["color"])["rankings"][0]["hits"]  # its vectors are kept
     crop = {"left": 0, "top": 0, "width": 0.5, "height": 0.5}
     assert "upload" in refused(served, "/v1/search", {"query": {"image": old}, "models": ["color"], "crop": crop}, 404)
+
+
+def test_vectors_without_their_model_answer_for_the_pictures_that_they_are_of(
+    settings: Settings, collection: lookalike.Collection, photos: Path, tmp_path: Path
+) -> None:
+    write_faiss(collection, "color", str(tmp_path / "out.index"))
+    imported = lookalike.Collection(tmp_path / "imported")
+    read_faiss(str(tmp_path / "out.index"), str(tmp_path / "out.paths.json"), "foreign", imported)
+    both = replace(settings, collections=(collection.directory, imported.directory))
+    with TestClient(create_app(both), base_url="http://localhost") as client:
+        cat = photos / "more" / "cat.jpg"
+        own, foreign = (
+            search(client, {"image": id_of(cat)}, models=[model], collection=name)["rankings"][0]
+            for name, model in (("photos", "color"), ("imported", "foreign"))
+        )
+        assert [hit["id"] for hit in own["hits"]] == [hit["id"] for hit in foreign["hits"]]
+        part = {"left": 0, "top": 0, "width": 0.5, "height": 0.5}
+        body = {"query": {"image": id_of(cat)}, "models": ["foreign"], "collection": "imported", "crop": part}
+        assert "without their model" in refused(client, "/v1/search", body, 409)
+        del body["models"], body["crop"]
+        assert "no model that can answer" in refused(client, "/v1/search", body, 409)
 
 
 # -- compare -----------------------------------------------------------------------------------------------------

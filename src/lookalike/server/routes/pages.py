@@ -17,6 +17,7 @@ from lookalike.server.asking import answer
 from lookalike.server.pages import page
 from lookalike.server.problems import Problem, problem_of
 from lookalike.server.service import Service, Serving
+from lookalike.server.threads import while_wanted
 from lookalike.types import ImageRef
 
 router = APIRouter(include_in_schema=False)
@@ -62,7 +63,7 @@ async def search_page(service: Serving, request: Request) -> HTMLResponse:
             collection = await service.searching.run(_described, service, address)
         if address.asks and collection["exists"]:
             ask = await service.searching.run(address.ask, service.shelf, whole=whole)
-            columns = await answer(service, ask)
+            columns = await while_wanted(request, answer(service, ask))
     except (Problem, LookalikeError) as error:
         problem = problem_of(error)
     waits = bool(columns) and address.verifies and not whole
