@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 import struct
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 import lookalike
+from lookalike.mapping import Map, map_of
+from lookalike.server.routes import map as route
 from tests.browser.conftest import Page, accessible, fits, playwright
 
 pytestmark = pytest.mark.usefixtures("browser")
@@ -155,6 +159,23 @@ def test_small_pictures_are_drawn_in_their_places(map_page: Page) -> None:
             break
         map_page.wait_for_timeout(50)
     assert found > 1000
+
+
+def test_a_map_that_takes_longer_comes_by_itself(
+    open_page: Callable[..., Page], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = threading.Event()
+
+    def later(*asked: Any, **options: Any) -> Map:
+        assert gate.wait(timeout=30)
+        return map_of(*asked, **options)
+
+    monkeypatch.setattr(route, "map_of", later)
+    page = open_page("/map?model=phash")
+    page.get_by_role("heading", name="The map is being made").wait_for()
+    accessible(page)
+    gate.set()
+    ready(page)
 
 
 def test_labels_of_ones_own_colour_the_map(photos: Path, open_page: Callable[..., Page]) -> None:
