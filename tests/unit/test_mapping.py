@@ -15,6 +15,7 @@ from lookalike.mapping import Map, grouping, has_labels, kept_map, map_of, state
 from lookalike.mapping.grid import snapped
 from lookalike.mapping.groups import COLOURS, OTHERS, clusters
 from lookalike.mapping.layout import Floats, components, laid_out
+from lookalike.store import MAPS
 
 RNG = np.random.default_rng(5)
 
@@ -236,13 +237,13 @@ def test_maps_of_models_that_have_gone_are_removed(collection: lookalike.Collect
     map_of(collection, "phash")
     collection.remove_model("phash")
     map_of(collection, "color")
-    assert [path.name.split("-")[0] for path in (collection.directory / "maps").iterdir()] == ["color"]
+    assert [path.name.split("-")[0] for path in (collection.directory / MAPS).iterdir()] == ["color"]
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 nothing", b"\x80\x04."])
 def test_a_damaged_map_is_made_again(collection: lookalike.Collection, damage: bytes) -> None:
     made = map_of(collection, "color")
-    (place,) = (collection.directory / "maps").iterdir()
+    (place,) = (collection.directory / MAPS).iterdir()
     place.write_bytes(damage)
     assert kept_map(collection, "color") is None
     assert same(map_of(collection, "color"), made)
@@ -251,13 +252,13 @@ def test_a_damaged_map_is_made_again(collection: lookalike.Collection, damage: b
 
 def test_a_map_with_objects_in_it_is_not_opened(collection: lookalike.Collection) -> None:
     map_of(collection, "color")
-    (place,) = (collection.directory / "maps").iterdir()
+    (place,) = (collection.directory / MAPS).iterdir()
     np.savez(place, ids=np.array([{}], dtype=object), allow_pickle=True)
     assert kept_map(collection, "color") is None
 
 
 def test_where_nothing_can_be_kept_there_is_a_map_all_the_same(collection: lookalike.Collection) -> None:
-    (collection.directory / "maps").write_text("in the way")
+    (collection.directory / MAPS).write_text("in the way")
     assert len(map_of(collection, "color")) == 9
 
 

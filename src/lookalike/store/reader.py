@@ -23,7 +23,7 @@ from lookalike.types import EVERYTHING, ImageFile, ImageRef, Only
 FORMAT = 1
 CATALOGUE = "catalogue.sqlite"
 VOTES = "votes.jsonl"
-MAPS = "maps"
+MAPS = "map-cache"
 PRIVATE = ".lookalike"
 """The name of a collection that lies inside its own folder: its paths are relative, so the folder may move."""
 

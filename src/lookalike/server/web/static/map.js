@@ -382,7 +382,7 @@ async function start() {
     list: listView,
   };
   const keys = {
-    "+": acts.closer, "=": acts.closer, "-": acts.farther, 0: all, Enter: listView, g: () => change(way === "grid" ? "scatter" : "grid"),
+    "+": acts.closer, "=": acts.closer, "-": acts.farther, 0: all, Enter: listView, Escape: () => tell([], "is listed"), g: () => change(way === "grid" ? "scatter" : "grid"),
     ArrowLeft: () => look(scale, left + width / 8, top), ArrowRight: () => look(scale, left - width / 8, top),
     ArrowUp: () => look(scale, left, top + height / 8), ArrowDown: () => look(scale, left, top - height / 8),
   };
