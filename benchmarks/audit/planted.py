@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import record
 from lookalike.auditing.groups import judge
 from lookalike.auditing.labels import Column
-from lookalike.auditing.likeness import Likeness, Views
+from lookalike.auditing.likeness import Audited, Likeness
 from lookalike.types import ImageRef
 
 SHARES = (0.35, 0.25, 0.2, 0.12, 0.08)
@@ -74,7 +74,7 @@ def unit(rows: np.ndarray) -> np.ndarray:
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
 
-def draw(world: World, count: int, rng: np.random.Generator) -> tuple[Views, Column]:
+def draw(world: World, count: int, rng: np.random.Generator) -> tuple[Audited, Column]:
     groups = rng.choice(len(SHARES), count, p=SHARES)
     means = rng.normal(size=(len(SHARES), 24)) * world.confounded
     looks = unit(means[groups] + rng.normal(size=(count, 24)))
@@ -85,16 +85,16 @@ def draw(world: World, count: int, rng: np.random.Generator) -> tuple[Views, Col
         Likeness.of(name, each, rng) for name, each in zip(("model", "one", "other"), (vectors, *seen), strict=True)
     ]
     images = [ImageRef(str(i), f"{i}.png", 1, 1) for i in range(count)]
-    views = Views(images, [[image.path] for image in images], count, likeness[0], likeness[1:])
-    return views, Column("group", [f"group {group}" for group in groups], ())
+    audited = Audited(images, [[image.path] for image in images], count, likeness[0], likeness[1:])
+    return audited, Column("group", [f"group {group}" for group in groups], ())
 
 
 def measure(world: World, seeds: int, count: int, seed: int) -> dict[str, Any]:
     found = []
     for number in range(seeds):
         rng = np.random.default_rng([seed, number])
-        views, column = draw(world, count, rng)
-        (grouping,) = judge(views, [column], rng, lambda what, done, total: None, ROUNDS)
+        audited, column = draw(world, count, rng)
+        (grouping,) = judge(audited, [column], rng, lambda what, done, total: None, ROUNDS)
         assert grouping.effect is not None
         found.append(grouping)
     effects = [each.effect for each in found if each.effect]

@@ -12,9 +12,9 @@ import lookalike
 from lookalike.auditing import audit, groups, labels, words
 from lookalike.auditing.groups import Grouping
 from lookalike.auditing.labels import Column
-from lookalike.auditing.likeness import Likeness, Views
+from lookalike.auditing.likeness import Audited, Likeness
 from lookalike.auditing.pairs import surprises
-from lookalike.auditing.stats import holm, mean_of_images, mean_of_pairs
+from lookalike.auditing.stats import holm, mean_of_images, mean_of_pairs, share_of_images
 from lookalike.auditing.variants import before, labelled
 from lookalike.errors import NoCollection, UsageError
 from lookalike.types import ImageRef, Vectors
@@ -30,11 +30,11 @@ def unit(rows: np.ndarray) -> Vectors:
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
 
-def views_of(model: Vectors, *visual: Vectors) -> Views:
+def audited_of(model: Vectors, *visual: Vectors) -> Audited:
     rng = np.random.default_rng(0)
     found = [Likeness.of(f"m{i}", vectors, rng) for i, vectors in enumerate((model, *visual))]
     images = [ImageRef(str(i), f"/pictures/{i}.png", 1, 1) for i in range(len(model))]
-    return Views(images, [[image.path] for image in images], len(images), found[0], found[1:])
+    return Audited(images, [[image.path] for image in images], len(images), found[0], found[1:])
 
 
 def judged(seed: int, offset: float = 0.0, confounded: float = 0.0, blurred: float = 0.0) -> Grouping:
@@ -47,7 +47,7 @@ def judged(seed: int, offset: float = 0.0, confounded: float = 0.0, blurred: flo
     model = unit(np.hstack([0.6**0.5 * looks, 0.4**0.5 * own, offset * np.eye(len(SHARES))[group]]))
     seen = [unit(looks + blurred / 24**0.5 * rng.normal(size=looks.shape)) for _ in range(2)]
     column = Column("group", [f"group {number}" for number in group], ())
-    (found,) = groups.judge(views_of(model, *seen), [column], rng, quiet, rounds=199)
+    (found,) = groups.judge(audited_of(model, *seen), [column], rng, quiet, rounds=199)
     return found
 
 
@@ -81,7 +81,7 @@ def test_groups_that_go_with_looks_alone_cannot_be_told() -> None:
     group = np.repeat([0, 1, 2], 20)
     looks = unit(50 * np.eye(3)[group] + 0.1 * rng.normal(size=(60, 3)))
     column = Column("kind", [str(number) for number in group], ())
-    (found,) = groups.judge(views_of(looks, looks[:, ::-1].copy()), [column], rng, quiet, rounds=99)
+    (found,) = groups.judge(audited_of(looks, looks[:, ::-1].copy()), [column], rng, quiet, rounds=99)
     assert (found.verdict, found.effect, found.p_holm) == ("untold", None, 1.0)
 
 
@@ -90,7 +90,7 @@ def test_many_columns_are_one_family() -> None:
     rng = np.random.default_rng(2)
     looks = unit(rng.normal(size=(40, 8)))
     halves = [Column(f"c{i}", [str(x) for x in rng.integers(2, size=40)], ()) for i in range(3)]
-    found = groups.judge(views_of(looks, unit(looks + 0.1)), halves, rng, quiet, rounds=99)
+    found = groups.judge(audited_of(looks, unit(looks + 0.1)), halves, rng, quiet, rounds=99)
     assert all(each.effect and each.p_holm >= each.effect.p for each in found)
 
 
@@ -100,7 +100,7 @@ def test_pairs_against_their_looks() -> None:
     model = looks.copy()
     model[7] = unit((model[30] + 0.05 * rng.normal(size=16))[None])[0]  # two that look unlike
     looks[50] = looks[11]  # and two that look the same
-    found = surprises(views_of(model, looks), 3, rng, quiet)
+    found = surprises(audited_of(model, looks), 3, rng, quiet)
     assert {int(each.id) for each in (found.joins[0].a, found.joins[0].b)} == {7, 30}
     assert {7, 11, 50} <= {int(image.id) for pair in found.parts for image in (pair.a, pair.b)}
     by_model, by_looks = found.joins[0].standings
@@ -111,7 +111,7 @@ def test_pairs_against_their_looks() -> None:
 
 def test_a_model_that_is_its_own_reference_has_no_odd_pairs() -> None:
     looks = unit(np.random.default_rng(4).normal(size=(60, 16)))
-    found = surprises(views_of(looks, looks), 5, np.random.default_rng(0), quiet)
+    found = surprises(audited_of(looks, looks), 5, np.random.default_rng(0), quiet)
     assert (found.joins, found.parts, found.joined.value) == ((), (), 0.0)
 
 
@@ -120,6 +120,10 @@ def test_means_of_pairs_leave_out_the_diagonal() -> None:
     found = mean_of_pairs(table, np.random.default_rng(0))
     assert (found.value, found.low, found.high) == pytest.approx((2, 2, 2))
     rng = np.random.default_rng(1)
+    never = share_of_images(np.zeros(40), rng)
+    assert (never.value, never.low, never.high) == (0, 0, pytest.approx(0.0881, abs=1e-4))
+    always = share_of_images(np.ones((40, 2)), rng)
+    assert (always.value, always.low, always.high) == (1, pytest.approx(0.9119, abs=1e-4), 1)
     single = mean_of_images(rng.normal(size=400), rng)
     assert single.high - single.low == pytest.approx(2 * 1.96 / 20, rel=0.2)
 
@@ -128,15 +132,15 @@ def test_means_of_pairs_leave_out_the_diagonal() -> None:
 
 
 @pytest.fixture
-def forty() -> Views:
-    return views_of(unit(np.random.default_rng(5).normal(size=(40, 4))), unit(np.ones((40, 4))))
+def forty() -> Audited:
+    return audited_of(unit(np.random.default_rng(5).normal(size=(40, 4))), unit(np.ones((40, 4))))
 
 
 def table(rows: list[str], header: str = "file,region") -> str:
     return "\n".join([header, *rows]) + "\n"
 
 
-def test_labels_by_path_its_end_or_name(forty: Views, tmp_path: Path) -> None:
+def test_labels_by_path_its_end_or_name(forty: Audited, tmp_path: Path) -> None:
     names = ["/pictures/{}.png", "pictures/{}.png", "{}.png", "./{}.png"]
     rows = [f"{names[i % 4].format(i)},{'north' if i % 2 else 'south'}" for i in range(40)]
     file = tmp_path / "groups.csv"
@@ -148,7 +152,7 @@ def test_labels_by_path_its_end_or_name(forty: Views, tmp_path: Path) -> None:
     assert labels.read(str(file), forty, ["region"])[0][0].labels == column.labels
 
 
-def test_what_is_left_out_is_counted(forty: Views, tmp_path: Path) -> None:
+def test_what_is_left_out_is_counted(forty: Audited, tmp_path: Path) -> None:
     rows = [f"{i}.png,{'abcd'[i % 2] if i < 30 else 'rare' if i < 33 else ''},x" for i in range(38)]
     file = tmp_path / "groups.csv"
     file.write_text(table([*rows, "gone.png,a,x", "0.png,b,x"], "file,region,brand"))
@@ -175,7 +179,7 @@ def test_what_is_left_out_is_counted(forty: Views, tmp_path: Path) -> None:
         (b'file,a\n"' + b"x" * 200_000, "no CSV file"),
     ],
 )
-def test_files_that_are_no_use(forty: Views, tmp_path: Path, content: bytes, told: str) -> None:
+def test_files_that_are_no_use(forty: Audited, tmp_path: Path, content: bytes, told: str) -> None:
     file = tmp_path / "groups.csv"
     file.write_bytes(content)
     with pytest.raises(UsageError, match=told) as error:
@@ -184,7 +188,7 @@ def test_files_that_are_no_use(forty: Views, tmp_path: Path, content: bytes, tol
     assert "\n" not in str(error.value)
 
 
-def test_a_column_that_is_not_there(forty: Views, tmp_path: Path) -> None:
+def test_a_column_that_is_not_there(forty: Audited, tmp_path: Path) -> None:
     file = tmp_path / "groups.csv"
     file.write_text("file,region\n")
     with pytest.raises(UsageError, match="no column 'brand': it has file, region"):
@@ -300,8 +304,8 @@ def test_backgrounds_are_found(tmp_path: Path, marked: Path) -> None:
     by_middle = audit(marked, "middle", ["border"], probed=30).probes
     assert by_border is not None
     assert by_middle is not None
-    assert by_border.context[0].taken_for_background.low > 0.9
-    assert by_middle.context[0].taken_for_background.high < 0.1
+    assert by_border.context[0].taken_for_background.low > 0.8
+    assert by_middle.context[0].taken_for_background.high < 0.2
     assert (by_middle.verdict(by_middle.context), by_middle.verdict(by_middle.typographic)) == ("none", "none")
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from lookalike.auditing.labels import Column
-from lookalike.auditing.likeness import Floats, Views, Whole
+from lookalike.auditing.likeness import Audited, Floats, Whole
 from lookalike.auditing.membership import ROUNDS, Adjusted, Arrangements, Effect
 from lookalike.auditing.stats import LEVEL, holm
 from lookalike.indexing import Progress
@@ -112,29 +112,29 @@ class Grouping:
 
 
 def judge(
-    views: Views, columns: Sequence[Column], rng: np.random.Generator, tell: Progress, rounds: int = ROUNDS
+    audited: Audited, columns: Sequence[Column], rng: np.random.Generator, tell: Progress, rounds: int = ROUNDS
 ) -> tuple[Grouping, ...]:
     """Test each column, and correct for their number."""
     found = []
     for done, column in enumerate(columns, 1):
-        found.append(_judge(views, column, rng, rounds))
+        found.append(_judge(audited, column, rng, rounds))
         tell("groups", done, len(columns))
     corrected = holm([each.effect.p if each.effect else 1.0 for each in found])
     return tuple(replace(each, p_holm=p) for each, p in zip(found, corrected, strict=True))
 
 
-def _judge(views: Views, column: Column, rng: np.random.Generator, rounds: int) -> Grouping:
+def _judge(audited: Audited, column: Column, rng: np.random.Generator, rounds: int) -> Grouping:
     names = column.groups
     numbers = np.array([-1 if label is None else names.index(label) for label in column.labels], dtype=np.intp)
     rows = _evenly(numbers, IMAGES, rng)
     labels = numbers[rows]
-    tables = [_table(each.vectors[rows]) for each in (views.model, *views.visual)]
+    tables = [_table(each.vectors[rows]) for each in (audited.model, *audited.visual)]
     adjusted = Adjusted(tables[0], tables[1:])
     arrangements = Arrangements.draw(labels, adjusted.blocks, rounds, rng)
     effects = [adjusted.effect(arrangements, group) for group in range(len(names))]
     corrected = holm([effect.p if effect else 1.0 for effect in effects])
     yardsticks = []
-    for i, each in enumerate(views.visual):
+    for i, each in enumerate(audited.visual):
         others = [table for j, table in enumerate(tables[1:]) if j != i]
         effect = Adjusted(tables[1 + i], others).effect(arrangements) if others else None
         if effect:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lookalike.auditing.likeness import Views
+from lookalike.auditing.likeness import Audited
 from lookalike.errors import UnreadableImage, UsageError
 from lookalike.images import read_bytes
 
@@ -37,7 +37,7 @@ class Column:
         return sorted({label for label in self.labels if label is not None})
 
 
-def read(path: str, views: Views, wanted: Sequence[str]) -> tuple[list[Column], list[str]]:
+def read(path: str, audited: Audited, wanted: Sequence[str]) -> tuple[list[Column], list[str]]:
     """The columns of FILE that can be tested (those `wanted`, or all), and notes on what cannot.
 
     Images are named by path, by a path's end or by file name alone. Raises UsageError where no column can be tested.
@@ -50,7 +50,7 @@ def read(path: str, views: Views, wanted: Sequence[str]) -> tuple[list[Column], 
     if not chosen:
         raise UsageError(f"{path}: has no column of labels beside {header[key]!r}: name one at its top")
     places: dict[str, list[tuple[str, int]]] = {}
-    for number, files in enumerate(views.files):
+    for number, files in enumerate(audited.files):
         for file in files:
             places.setdefault(os.path.basename(file), []).append((file, number))
     found: dict[int, list[str]] = {}
@@ -75,11 +75,11 @@ def read(path: str, views: Views, wanted: Sequence[str]) -> tuple[list[Column], 
     ]
     if not found:
         raise UsageError(f"{path}: names no image of the collection in its column {header[key]!r}")
-    if bare := len(views.images) - len(found):
+    if bare := len(audited.images) - len(found):
         notes.append(f"{path}: images that are not in it: {bare:,}")
     columns, refused = [], []
     for i in chosen:
-        column = _column(header[i], [found[n][i].strip() if n in found else "" for n in range(len(views.images))])
+        column = _column(header[i], [found[n][i].strip() if n in found else "" for n in range(len(audited.images))])
         if len(column.groups) > 1:
             columns.append(column)
         else:

@@ -73,7 +73,7 @@ class Likeness:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Views:
+class Audited:
     """What is audited: pictures, the model's view of them, and the references' that see looks alone.
 
     images: (n,) one a picture: files with the same bytes count once
@@ -96,7 +96,7 @@ class Views:
         return np.asarray(np.mean([each.standard_pairs(a, b) for each in self.visual], axis=0))
 
 
-def gather(where: Collection, model: str, visual: Sequence[str], rng: np.random.Generator, tell: Progress) -> Views:
+def gather(where: Collection, model: str, visual: Sequence[str], rng: np.random.Generator, tell: Progress) -> Audited:
     """The pictures that all the models have vectors of. Raises UsageError where a model has none, or they are few."""
     names = [model, *visual]
     files: dict[str, list[ImageRef]] = {}
@@ -117,7 +117,7 @@ def gather(where: Collection, model: str, visual: Sequence[str], rng: np.random.
         )
     chosen = [shared[i] for i in sorted(rng.permutation(len(shared))[:MOST].tolist())]
     found = {name: Likeness.of(name, tables.pop(name)[[vectors[name][id_] for id_ in chosen]], rng) for name in names}
-    return Views(
+    return Audited(
         images=[files[id_][0] for id_ in chosen],
         files=[[image.path for image in files[id_]] for id_ in chosen],
         total=len(shared),

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from lookalike.auditing.likeness import BLOCK, Floats, Likeness, Views, Whole
-from lookalike.auditing.stats import Estimate, mean_of_images
+from lookalike.auditing.likeness import BLOCK, Audited, Floats, Likeness, Whole
+from lookalike.auditing.stats import Estimate, share_of_images
 from lookalike.indexing import Progress
 from lookalike.types import ImageRef
 
@@ -92,28 +92,28 @@ class Surprises:
         }
 
 
-def surprises(views: Views, listed: int, rng: np.random.Generator, tell: Progress) -> Surprises:
+def surprises(audited: Audited, listed: int, rng: np.random.Generator, tell: Progress) -> Surprises:
     """The `listed` pairs that the model ranks most against their looks, either way, and how common such pairs are."""
-    count = len(views.images)
+    count = len(audited.images)
     k = max(1, min(K, count // 10))
     asked = np.sort(rng.permutation(count)[:ASKED])
     drawn = _some_pairs(count, rng)
     usual = {
-        "model": np.sort(views.model.standard_pairs(*drawn)),
-        "looks": np.sort(views.looks_of_pairs(*drawn)),
+        "model": np.sort(audited.model.standard_pairs(*drawn)),
+        "looks": np.sort(audited.looks_of_pairs(*drawn)),
     }
     joins, parts = _Found(usual["model"], usual["looks"]), _Found(usual["looks"], usual["model"])
     for start in range(0, len(asked), BLOCK):
         rows = asked[start : start + BLOCK]
-        by_model, by_looks = views.model.standard(rows), views.looks(rows)
+        by_model, by_looks = audited.model.standard(rows), audited.looks(rows)
         for table in (by_model, by_looks):
             table[np.arange(len(rows)), rows] = -np.inf  # nobody is a neighbour of their own
         joins.look(rows, by_model, by_looks, k)
         parts.look(rows, by_looks, by_model, k)
         tell("neighbours", start + len(rows), len(asked))
-    names = [views.model, *views.visual]
+    names = [audited.model, *audited.visual]
     scales = [np.sort(each.standard_pairs(*drawn)) for each in names]
-    found = [tuple(_pair(views, a, b, names, scales) for a, b in each.farthest(listed)) for each in (joins, parts)]
+    found = [tuple(_pair(audited, a, b, names, scales) for a, b in each.farthest(listed)) for each in (joins, parts)]
     return Surprises(k, len(asked), joins.share(rng), parts.share(rng), *found)
 
 
@@ -137,7 +137,7 @@ class _Found:
             self._pairs.append((float(gap[at, place]), a, b))
 
     def share(self, rng: np.random.Generator) -> Estimate:
-        return mean_of_images(np.concatenate(self._shares), rng)
+        return share_of_images(np.concatenate(self._shares), rng)
 
     def farthest(self, count: int) -> list[tuple[int, int]]:
         """The pairs with the widest gap, no picture more than OFTEN."""
@@ -165,7 +165,7 @@ def _tail(usual: Floats, values: Floats) -> Floats:
     return np.asarray(np.minimum(above + 1, len(usual)) / len(usual))
 
 
-def _pair(views: Views, a: int, b: int, names: Sequence[Likeness], scales: Sequence[Floats]) -> Pair:
+def _pair(audited: Audited, a: int, b: int, names: Sequence[Likeness], scales: Sequence[Floats]) -> Pair:
     standings = []
     for each, scale in zip(names, scales, strict=True):
         rows = each.standard(np.array([a, b]))
@@ -175,4 +175,4 @@ def _pair(views: Views, a: int, b: int, names: Sequence[Likeness], scales: Seque
         below = float(np.searchsorted(scale, values[0] - 1e-9) / len(scale))
         cosine = float(np.clip(each.vectors[a] @ each.vectors[b], -1, 1))
         standings.append(Standing(each.model, cosine, rank, below))
-    return Pair(views.images[a], views.images[b], tuple(standings))
+    return Pair(audited.images[a], audited.images[b], tuple(standings))

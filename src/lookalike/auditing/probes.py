@@ -20,8 +20,8 @@ from typing import Any, Literal
 import numpy as np
 
 from lookalike import images
-from lookalike.auditing.likeness import Views
-from lookalike.auditing.stats import Estimate, Floats, mean_of_images, mean_of_pairs
+from lookalike.auditing.likeness import Audited
+from lookalike.auditing.stats import Estimate, Floats, mean_of_images, mean_of_pairs, share_of_images
 from lookalike.auditing.variants import WORDS, before, labelled, shrunk
 from lookalike.embedding import embed_pictures
 from lookalike.errors import UnreadableImage
@@ -130,14 +130,14 @@ def _plain(row: Typographic | Context) -> dict[str, Any]:
     return {name: value.to_json() if isinstance(value, Estimate) else value for name, value in fields.items()}
 
 
-def probe(views: Views, wanted: int, rng: np.random.Generator, tell: Progress) -> Probes | None:
+def probe(audited: Audited, wanted: int, rng: np.random.Generator, tell: Progress) -> Probes | None:
     """Probe so many pictures of the collection by all models; None where too few can be read.
 
     Raises ModelUnavailable where a model cannot embed new pictures here.
     """
-    models = [views.model, *views.visual]
+    models = [audited.model, *audited.visual]
     backbones = [registry.load(registry.card(each.model)) for each in models]
-    chosen, pixels, unread = _read(views, wanted, rng)
+    chosen, pixels, unread = _read(audited, wanted, rng)
     if len(chosen) < LEAST:
         return None
     behind = [np.roll(np.arange(len(chosen)), -1 - shift) for shift in range(BACKGROUNDS)]
@@ -158,13 +158,13 @@ def probe(views: Views, wanted: int, rng: np.random.Generator, tell: Progress) -
         typographic=tuple(each.judged(model.model, seeds[0]) for each, model in zip(labels, models, strict=True)),
         context=tuple(each.judged(model.model, seeds[1]) for each, model in zip(grounds, models, strict=True)),
         words=tuple(
-            Example(views.images[chosen[i]], tuple(zip(("as it is", "blank", "strokes", "word"), four, strict=True)))
+            Example(audited.images[chosen[i]], tuple(zip(("as it is", "blank", "strokes", "word"), four, strict=True)))
             for i in labels[0].fallen()
             for four in [(pixels[i], labelled(pixels[i], None), _strokes(pixels[i], 0), labelled(pixels[i], WORDS[0]))]
         ),
         backgrounds=tuple(
             Example(
-                views.images[chosen[i]],
+                audited.images[chosen[i]],
                 (
                     ("as it is", pixels[i]),
                     ("on grey", before(pixels[i], None)),
@@ -177,16 +177,16 @@ def probe(views: Views, wanted: int, rng: np.random.Generator, tell: Progress) -
     )
 
 
-def _read(views: Views, wanted: int, rng: np.random.Generator) -> tuple[list[int], list[Pixels], int]:
+def _read(audited: Audited, wanted: int, rng: np.random.Generator) -> tuple[list[int], list[Pixels], int]:
     """So many pictures by lot, and how many could not be read."""
     chosen: list[int] = []
     pixels: list[Pixels] = []
     unread = 0
-    for i in rng.permutation(len(views.images)).tolist():
+    for i in rng.permutation(len(audited.images)).tolist():
         if len(chosen) == wanted or unread > wanted:
             break
         try:
-            picture = images.read(views.images[i].path, side=512)
+            picture = images.read(audited.images[i].path, side=512)
         except UnreadableImage:
             unread += 1
             continue
@@ -225,7 +225,7 @@ class _Labels:
     def judged(self, model: str, seed: int) -> Typographic:
         pairs = (self.blank, self.strokes, self.word, self.word - self.strokes)
         found = [mean_of_pairs(each, np.random.default_rng(seed)) for each in pairs]
-        found += [mean_of_images(each, np.random.default_rng(seed)) for each in (self.by_strokes, self.by_word)]
+        found += [share_of_images(each, np.random.default_rng(seed)) for each in (self.by_strokes, self.by_word)]
         return Typographic(model, *found)
 
     def fallen(self) -> list[int]:
@@ -262,8 +262,10 @@ class _Grounds:
     taken: Floats
 
     def judged(self, model: str, seed: int) -> Context:
-        amounts = (self.missing, self.other, self.other - self.missing[:, None], self.taken)
-        return Context(model, *(mean_of_images(each, np.random.default_rng(seed)) for each in amounts))
+        amounts = (self.missing, self.other, self.other - self.missing[:, None])
+        found = [mean_of_images(each, np.random.default_rng(seed)) for each in amounts]
+        found.append(share_of_images(self.taken, np.random.default_rng(seed)))
+        return Context(model, *found)
 
     def fallen(self) -> list[int]:
         """The pictures that drift most before the first other."""

@@ -53,24 +53,24 @@ def audit(
     tell = progress or (lambda what, done, total: None)
     # Each part has numbers of its own: none changes with what else was asked for.
     lots = [np.random.default_rng([seed, part]) for part in range(4)]
-    views = likeness.gather(where, model, visual, lots[0], tell)
+    audited = likeness.gather(where, model, visual, lots[0], tell)
     notes = []
-    if len(views.images) < views.total:
-        notes.append(f"{len(views.images):,} of {views.total:,} pictures were drawn by lot")
+    if len(audited.images) < audited.total:
+        notes.append(f"{len(audited.images):,} of {audited.total:,} pictures were drawn by lot")
     tested = None
     if groups_file is not None:  # what may be wrong with it is told before the work
-        chosen, told = labels.read(groups_file, views, columns)
+        chosen, told = labels.read(groups_file, audited, columns)
         notes += told
-    found = pairs.surprises(views, listed, lots[1], tell)
+    found = pairs.surprises(audited, listed, lots[1], tell)
     if groups_file is not None:
-        tested = groups.judge(views, chosen, lots[2], tell)
-    made, told = _probes(where, views, probed, lots[3], tell)
+        tested = groups.judge(audited, chosen, lots[2], tell)
+    made, told = _probes(where, audited, probed, lots[3], tell)
     return Audit(
         collection=str(where.directory),
         model=model,
         visual=tuple(visual),
-        images=len(views.images),
-        total=views.total,
+        images=len(audited.images),
+        total=audited.total,
         seed=seed,
         pairs=found,
         groups=tested,
@@ -103,15 +103,15 @@ def _refuse(
 
 
 def _probes(
-    where: Collection, views: likeness.Views, probed: int, rng: np.random.Generator, tell: Progress
+    where: Collection, audited: likeness.Audited, probed: int, rng: np.random.Generator, tell: Progress
 ) -> tuple[probes.Probes | None, list[str]]:
     if not probed:
         return None, []
-    wanted = {views.model.model, *(each.model for each in views.visual)}
+    wanted = {audited.model.model, *(each.model for each in audited.visual)}
     for entry in where.entries():
         if entry.name in wanted and entry.fingerprint.startswith(IMPORTED):
             return None, [f"no probes: the vectors of {entry.name} were imported without their model"]
-    made = probes.probe(views, probed, rng, tell)
+    made = probes.probe(audited, probed, rng, tell)
     if made is None:
         return None, [f"no probes: fewer than {probes.LEAST} pictures can be read"]
     return made, [f"pictures drawn for the probes that cannot be read: {made.unread:,}"] if made.unread else []

@@ -39,6 +39,16 @@ def mean_of_images(values: npt.ArrayLike, rng: np.random.Generator) -> Estimate:
     return _interval(float(rows.mean()), rows[drawn].mean(axis=1))
 
 
+def share_of_images(values: npt.ArrayLike, rng: np.random.Generator) -> Estimate:
+    """The mean of shares, 0 to 1. Where it is 0 or 1, rounds cannot but agree, and know nothing of what was not seen:
+    the interval then is that of Clopper and Pearson, "The Use of Confidence or Fiducial Limits" (1934)."""
+    found = mean_of_images(values, rng)
+    unseen = 1 - ((1 - LEVEL) / 2) ** (1 / len(np.asarray(values)))
+    low = min(found.low, 1 - unseen) if found.value >= 1 else found.low
+    high = max(found.high, unseen) if found.value <= 0 else found.high
+    return Estimate(found.value, low, high)
+
+
 def mean_of_pairs(values: npt.ArrayLike, rng: np.random.Generator) -> Estimate:
     """The mean of (n, n) numbers of pairs of different images: the diagonal does not count."""
     table = np.array(values, dtype=np.float64)
