@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import re
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
@@ -14,8 +16,10 @@ from starlette.testclient import TestClient
 
 import lookalike
 from lookalike.server.addresses import Address
+from lookalike.server.app import create_app
 from lookalike.server.asking import Box
 from lookalike.server.problems import Problem
+from lookalike.server.settings import Settings
 from lookalike.server.shelf import Shelf
 from lookalike.types import Only, Term
 
@@ -176,3 +180,26 @@ def test_what_cannot_be_added_is_told_at_once(served: TestClient, asked: dict[st
     assert answer.status_code in (404, 409)
     assert told in answer.text
     assert served.app.state.service.jobs.get("collection photos") is None  # type: ignore[attr-defined]
+
+
+def test_several_collections(settings: Settings, photos: Path, tmp_path: Path) -> None:
+    other = tmp_path / "others"
+    shutil.copytree(photos / "more", other)
+    lookalike.open(other).add(models=["color"])
+    with TestClient(create_app(replace(settings, collections=(photos, other))), base_url="http://localhost") as client:
+        assert client.get("/search").text.count('<li class="hit">') == 9
+        page = client.get("/search?collection=others").text
+        assert page.count('<li class="hit">') == 4
+        assert "<option selected>others</option>" in page
+        assert 'href="/compare?collection=others"' in page
+        assert "<h1>others</h1>" in client.get("/collection?collection=others").text
+
+
+def test_nothing_to_search_yet(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for collections, told in (((), "lookalike serve FOLDER"), ((tmp_path / "empty",), "Nothing is indexed here yet")):
+        app = create_app(replace(settings, collections=collections))
+        with TestClient(app, base_url="http://localhost") as client:
+            for address in ("/search", "/collection"):
+                assert told in client.get(address).text
+            assert client.get("/compare").status_code == 200
