@@ -283,6 +283,14 @@ def test_a_bias_is_found_in_a_collection(marked: Path, models: None, tmp_path: P
     assert [row["model"] for row in told["probes"]["context"]["models"]] == ["biased", "color", "hog"]
     again = audit(marked, "biased", ["color", "hog"], probed=0).to_json()
     assert (again["pairs"], again["groups"], again["probes"]) == (told["pairs"], None, None)
+    alone = audit(marked, "biased", ["color"], groups_file=file, columns=["secret"], probed=0)
+    assert alone.groups is not None
+    assert words.grouping(alone, alone.groups[0]).endswith(
+        "looks that it does not see may be the reason: name another."
+    )
+    next(marked.glob("*.png")).unlink()
+    found.save_html(tmp_path / "audit.html")
+    assert "A bias by secret, beyond looks." in (tmp_path / "audit.html").read_text()
     honest = audit(marked, "plain", ["color", "hog"], groups_file=file, probed=0).groups
     assert honest is not None
     assert "beyond looks" not in {each.verdict for each in honest}

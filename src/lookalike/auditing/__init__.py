@@ -1,7 +1,7 @@
 """What a model is biased by: pairs that it joins or parts against their looks, groups, words, backgrounds.
 
 >>> from lookalike.auditing import audit
->>> audit("photos", "clip", ["color", "sift"]).save_html("audit.html")             # doctest: +SKIP
+>>> audit("photos", "clip", ["layout", "sift"]).save_html("audit.html")             # doctest: +SKIP
 """
 
 from lookalike.auditing.results import Audit

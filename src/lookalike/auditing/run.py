@@ -93,7 +93,7 @@ def _refuse(
     if not where.exists:
         raise NoCollection(f"{where.directory}: no collection here: run 'lookalike index FOLDER' first")
     if not visual:
-        raise UsageError("name a model that sees looks alone: --visual color, say")
+        raise UsageError("name a model that sees looks alone: --visual layout, say")
     if model in visual or len(set(visual)) < len(visual):
         raise UsageError(f"{model} against {', '.join(visual)}: each must be another model")
     if columns and groups_file is None:

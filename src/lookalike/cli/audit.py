@@ -45,7 +45,7 @@ def command(
     All models must be in the collection.
 
     \b
-    lookalike audit flags --model clip --visual color --visual sift --groups regions.csv --html audit.html
+    lookalike audit flags --model clip --visual layout --visual sift --groups regions.csv --html audit.html
     """
     spared("--html", html, ())
     if html and not os.path.isdir(os.path.dirname(os.path.abspath(html))):  # before minutes of work
