@@ -221,7 +221,7 @@ def test_verified_hits_say_how_likely_they_are(served: TestClient, photos: Path)
         assert [hit["chance"] for hit in others[2:]] == [None, None]
 
 
-@pytest.mark.parametrize("models", ["color", "phash+color"])
+@pytest.mark.parametrize("models", ["color", "sift", "phash+color"])
 def test_of_near_duplicates_the_first_stands_for_all(served: TestClient, photos: Path, models: str) -> None:
     query = {"image": id_of(photos / "more" / "cat.jpg")}
     (whole,) = search(served, query, models=[models])["rankings"]

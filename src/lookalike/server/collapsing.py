@@ -16,6 +16,10 @@ NEAR = 0.9
 """Of the way from what cosine is usual to that of the same picture: copies in another size or format are as near, and
 frames of one scene; another picture of the same kind of thing is not."""
 
+FAR_ABOVE = 12.0
+"""Deviations above the usual: what is so far above is near, too. By local features' vectors a copy is hardly ever 0.9
+of the way, but mostly more than 12 deviations above, and any other picture less than 5."""
+
 DEEPER = 4
 """Times as many hits are looked at as are wanted in the end."""
 
@@ -23,18 +27,18 @@ DEEPER = 4
 def collapse(collection: Collection, hits: Hits, query: Mapping[str, Vectors]) -> tuple[Hits, dict[str, int]]:
     """The hits without those that are near-duplicates of one before them, ranked anew; and how many, by its image's id.
 
-    `query` has the vectors that were searched with, by the name of each model of the ranking: in several models'
-    ranking the mean of their ways decides. Files with the same bytes are near-duplicates; a picture that a model has no
-    vector of is far from any other by that model.
+    `query` has the vectors that were searched with, by the name of each model of the ranking: of several, the mean
+    decides. Files with the same bytes are near-duplicates; a picture that a model has no vector of is far from any
+    other by that model.
     """
     places = {image_id: place for place, image_id in enumerate(dict.fromkeys(hit.image.id for hit in hits))}
-    near, table = NEAR, []
+    near, table = 1.0, []
     for name, vectors in query.items():
-        usual = _usual(collection, name, vectors).mean
-        weight = 1 / ((1 - usual) * len(query))
-        near += usual * weight
+        usual = _usual(collection, name, vectors)
+        weight = 1 / (min(NEAR * (1 - usual.mean), FAR_ABOVE * usual.deviation) * len(query))
+        near += usual.mean * weight
         table.append(_rows(collection, name, places) * math.sqrt(weight))
-    rows = np.hstack(table)  # so scaled that their product is the mean way, but for a constant that is in `near`
+    rows = np.hstack(table)  # so scaled that their product tells how much of that is reached, on average, with `near`
     first = _firsts(rows @ rows.T >= near)
     items: list[Hit] = []
     stands: dict[int, str] = {}
