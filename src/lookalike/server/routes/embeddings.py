@@ -38,6 +38,7 @@ async def embeddings(service: Serving, request: Request, asked: EmbeddingsReques
 
     A string is words, unless it is the data URI of a picture; `{"image": ...}` and `{"text": ...}` say which it is.
     """
+    service.batcher.let_in(asked.model)
     card = await service.searching.run(card_of, service, asked.model)
     if asked.dimensions not in (None, card.dim):
         raise Problem(422, f"dimensions: {card.name!r} has {card.dim}, and vectors are not shortened")
