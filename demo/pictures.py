@@ -11,8 +11,9 @@ from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 
-import flags
 from PIL import Image, ImageDraw, ImageEnhance, ImageFont, ImageOps
+
+import flags
 
 Edit = Callable[[Image.Image], Image.Image]
 

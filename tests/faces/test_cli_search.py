@@ -270,7 +270,9 @@ def test_models_remove_touches_only_cards(tmp_path: Path, lookalike_cli) -> None
 
 def test_only_what_is_asked_for_is_found(indexed: Path, lookalike_cli) -> None:  # type: ignore[no-untyped-def]
     def found(*asked: str | Path) -> set[str]:
-        told = lookalike_cli("search", indexed / "cat small.png", "--collection", indexed, "-k", "99", "--paths", *asked)
+        told = lookalike_cli(
+            "search", indexed / "cat small.png", "--collection", indexed, "-k", "99", "--paths", *asked
+        )
         assert told.code in (0, 1), told.err
         return {os.path.relpath(path, indexed) for path in told.out.split("\n") if path}
 
