@@ -15,6 +15,7 @@ from starlette.datastructures import QueryParams
 from starlette.testclient import TestClient
 
 import lookalike
+from lookalike.models import registry
 from lookalike.server.addresses import Address
 from lookalike.server.app import create_app
 from lookalike.server.asking import Box
@@ -22,6 +23,7 @@ from lookalike.server.problems import Problem
 from lookalike.server.settings import Settings
 from lookalike.server.shelf import Shelf
 from lookalike.types import Only, Term
+from tests.server import colour_words
 
 ID, OTHER = "a" * 64, "b" * 64
 
@@ -203,3 +205,11 @@ def test_nothing_to_search_yet(settings: Settings, tmp_path: Path) -> None:
             for address in ("/search", "/collection"):
                 assert told in client.get(address).text
             assert client.get("/compare").status_code == 200
+
+
+def test_what_keeps_a_model_from_answering_is_told(served: TestClient, collection: lookalike.Collection) -> None:
+    name = colour_words.register()
+    collection.add(models=[name])
+    registry.remove_card(name)
+    for address in ("/search", "/collection"):
+        assert "colour-words&#39; were made by a model that is not on this machine" in served.get(address).text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass, replace
 from typing import Any
@@ -125,8 +126,9 @@ def _folders(service: Service, address: Address) -> list[str]:
 
 
 def _spread(collection: Collection, count: int) -> list[ImageRef]:
-    """Pictures from all over the collection, the same each time."""
+    """Pictures from all over the collection, the same each time: hashes are as good as lots."""
     total, first = collection.listing(0, count)
     if total <= count:
         return first
-    return [image for i in range(count) for image in collection.listing(i * total // count, 1)[1]]
+    drawn = collection.beginning("0" * int(math.log(total / count, 16)))
+    return [image for image_id in drawn[:count] for image in collection.showing(image_id)[:1]] or first

@@ -40,14 +40,20 @@ async function searchByFile(file) {
 
 async function verify(waits) {
   const focused = document.activeElement.closest?.(".by")?.getAttribute("href");
+  let page;
   try {
-    const answer = await fetch(waits);
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    results.replaceChildren(...page.getElementById("results").childNodes);
+    const answer = await fetch(waits, { headers: { Accept: "text/html" } });
+    page = new DOMParser().parseFromString(await answer.text(), "text/html");
   } catch {
     fail(new Error("The hits could not be verified: the service does not answer."));
     return;
   }
+  const problem = page.querySelector("[role=alert]"), verified = page.getElementById("results");
+  if (problem || !verified) {
+    fail(new Error("The hits could not be verified: " + (problem || page.querySelector("main")).textContent.trim()));
+    return;
+  }
+  results.replaceChildren(...verified.childNodes);
   settle(results);
   tell("");
   if (focused) [...results.querySelectorAll(".by")].find((link) => link.getAttribute("href") === focused)?.focus();
