@@ -159,6 +159,52 @@ Among the three nearest of no model, in neither direction:
 """
 
 
+def aspects() -> str:
+    """How flags that are not square are best made so, for networks that want squares."""
+    found = results("aspect")
+    if found is None:
+        return ""
+    rows = [
+        {
+            "network": f"`{row['network']}`",
+            "fit": row["fit"],
+            **{key: f"{row[key]['value']:.2f}" for key in ("recall@1", "recall@3", "recall@5", "mrr")},
+            "gain": "{value:.2f} ({low:.2f} to {high:.2f})".format(**row["gain"]),
+        }
+        for row in found["rows"]
+    ]
+    return f"""
+### Squares
+
+Networks want squares, and flags are none: "crop" cuts off their ends, "squash" keeps all and bends it, the others add
+a margin: "frame" (`NAME@pad`) of the mean colour of the picture's own edge. The gain is in MRR, over "crop".
+
+{table(rows, ASPECTS)}
+
+{provenance(found)}
+"""
+
+
+def audit() -> str:
+    """Whether the audit finds planted biases, and none where there is none."""
+    found = results("audit")
+    if found is None:
+        return ""
+    return f"""
+## Audited
+
+Drawn worlds of {found["images"]} images in five groups. The effect is how much nearer two of one group are by cosine
+than their looks tell; "apart" is by how many deviations the groups look different, "noise" how much of the looks the
+references do not see. "p < .05" is the permutation test alone; "told" is what `lookalike audit` calls a bias beyond
+looks, which must exceed what the references show among themselves. "Covered" is how often the interval holds the true
+effect: where references see only part of the looks, the rest counts as beyond them, and the effect comes out too large.
+
+{table(found["rows"], AUDIT)}
+
+{provenance(found)}
+"""
+
+
 COPIES = {
     "entry": "entry",
     "accuracy@1": "accuracy@1",
@@ -207,4 +253,25 @@ FLAGS = {
     "recall@5": "recall@5",
     "mrr": "MRR",
     "behind": "behind",
+}
+
+ASPECTS = {
+    "network": "network",
+    "fit": "made square",
+    "recall@1": "recall@1",
+    "recall@3": "recall@3",
+    "recall@5": "recall@5",
+    "mrr": "MRR",
+    "gain": "gain",
+}
+
+AUDIT = {
+    "effect": "effect",
+    "confounded": "apart",
+    "blurred": "noise",
+    "found": "p < .05",
+    "flagged": "told",
+    "mean": "mean estimate",
+    "coverage": "covered",
+    "worlds": "worlds",
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from judged import copies, flags, verification
+from judged import aspects, audit, copies, flags, verification
 from tables import DOCS, RESULTS, provenance, table
 
 
@@ -40,7 +40,7 @@ as many bytes at all; private memory is what can neither be shared nor dropped.
 {table(search["runs"], SEARCH)}
 
 {provenance(search)}
-{copies()}{verification()}{flags()}"""
+{copies()}{verification()}{flags()}{aspects()}{audit()}"""
 
 
 def _memory() -> str:
