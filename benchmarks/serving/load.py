@@ -46,8 +46,8 @@ MODELS = ("color", "phash", "sift")
 PICTURES = 200
 """Different ones that are asked with."""
 
-OUTSTANDING = 64
-"""Requests that a client has under way at most: it has no endless memory either."""
+OUTSTANDING = 6
+"""Requests that a client has under way at most, as a browser has; what it would ask beyond is only counted."""
 
 COMMAND = str(Path(sys.executable).with_name("lookalike"))
 
@@ -258,14 +258,14 @@ def percentile(values: list[float] | list[int], q: int) -> float | None:
 
 async def under_load(options: argparse.Namespace, address: str, pid: int, image_id: str) -> dict[str, Any]:
     requests = asked_with(options.model)
-    limits = httpx2.Limits(max_connections=None)
+    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
     async with httpx2.AsyncClient(base_url=address, timeout=120, limits=limits) as client:
         able = await capacity(client, requests)
         print(f"embeds {able:.1f} pictures a second with {options.model}", file=sys.stderr)
         asked = Asked()
         interval = options.clients / (options.times * able)
         memory: list[float] = []
-        visits: dict[str, list[float]] = {"page": [], "search": [], "other model": []}
+        visits: dict[str, list[float]] = {"page": [], "search": [], "other model": [], "refused or failed": []}
         watching = [
             asyncio.ensure_future(watch(pid, memory)),
             asyncio.ensure_future(visit(address, image_id, requests[0], visits)),
@@ -363,8 +363,10 @@ async def visit(address: str, image_id: str, request: dict[str, str], visits: di
                 ("other model", lambda: client.post("/v1/embeddings", json=other)),
             ):
                 began = time.perf_counter()
-                (await ask()).raise_for_status()
-                visits[what].append((time.perf_counter() - began) * 1e3)
+                answer = await ask()
+                visits[what if answer.status_code == 200 else "refused or failed"].append(
+                    (time.perf_counter() - began) * 1e3
+                )
             await asyncio.sleep(0.2)
 
 
