@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -32,13 +32,15 @@ FOLDERS = 200
 STEPS = (20, 50, 100, 200, 500, 1000, 2000)
 
 
-@dataclass(frozen=True, slots=True)
-class _Choice:
-    """A model of the collection as the page offers it."""
-
-    name: str
-    summary: str
-    texts: bool
+_UNKNOWN: dict[str, Any] = {
+    "exists": False,
+    "choices": (),
+    "unusable": (),
+    "folders": (),
+    "roots": (),
+    "begin": (),
+}
+"""What the page says of a collection that is empty, or not there."""
 
 
 @router.get("/")
@@ -49,14 +51,7 @@ async def front() -> RedirectResponse:
 @router.get("/search")
 async def search_page(service: Serving, request: Request) -> HTMLResponse:
     address, columns, problem, whole = Address(), [], None, bool(request.query_params.get("whole"))
-    collection: dict[str, Any] = {
-        "exists": False,
-        "choices": (),
-        "unusable": (),
-        "folders": (),
-        "roots": (),
-        "begin": (),
-    }
+    collection = _UNKNOWN
     try:
         address = Address.read(request.query_params)
         if service.shelf.names:
@@ -68,7 +63,9 @@ async def search_page(service: Serving, request: Request) -> HTMLResponse:
     except (Problem, LookalikeError) as error:
         problem = problem_of(error)
     waits = bool(columns) and address.verifies and not whole
-    return page(
+    # In a thread, since thousands of hits take a while to be written.
+    return await service.searching.run(
+        page,
         "search.html",
         problem.status if problem else 200,
         collections=service.shelf.names,
@@ -84,25 +81,16 @@ async def search_page(service: Serving, request: Request) -> HTMLResponse:
 
 def _described(service: Service, address: Address) -> dict[str, Any]:
     collection = service.shelf.collection(address.collection)
-    found: dict[str, Any] = {
-        "exists": collection.exists,
-        "choices": (),
-        "unusable": (),
-        "folders": (),
-        "roots": (),
-        "begin": (),
+    if not collection.exists:
+        return _UNKNOWN
+    return {
+        "exists": True,
+        "choices": [registry.card(name) for name in _usable(collection)],
+        "unusable": collection.unusable(),
+        "folders": _folders(service, address),
+        "roots": collection.folders,
+        "begin": () if address.asks else _spread(collection, BEGIN_WITH),
     }
-    if collection.exists:
-        unusable = collection.unusable()
-        cards = [registry.card(name) for name in _usable(collection)]
-        found.update(
-            choices=[_Choice(card.name, card.summary, card.texts) for card in cards],
-            unusable=unusable,
-            folders=_folders(service, address),
-            roots=collection.folders,
-            begin=() if address.asks else _spread(collection, BEGIN_WITH),
-        )
-    return found
 
 
 def _usable(collection: Collection) -> list[str]:
