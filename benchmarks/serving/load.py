@@ -70,7 +70,7 @@ def main() -> None:
             print(f"pages: {pages}", file=sys.stderr)
             load = asyncio.run(under_load(options, address, process.pid, first.id))
             alive = process.poll() is None
-    results = {"images": options.images, "models": list(MODELS), "pages": pages, "load": {**load, "alive": alive}}
+    results = {"images": options.images, "models": list(MODELS), "pages": pages, "runs": [{**load, "alive": alive}]}
     for what in ("asked", "memory_mb", "meanwhile_ms"):
         print(f"{what}: {load[what]}")
     record.write(__file__, options.out or record.HERE / "results" / "serving.json", SEED, results, PACKAGES)
@@ -194,7 +194,7 @@ def in_chromium(address: str, image_id: str) -> dict[str, Any] | None:
     }"""
     rows = []
     with sync_playwright() as playwright:
-        for _ in range(5):
+        for _ in range(3):
             browser = playwright.chromium.launch(
                 executable_path=browser_path, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
             )
@@ -258,9 +258,10 @@ def percentile(values: list[float] | list[int], q: int) -> float | None:
 
 async def under_load(options: argparse.Namespace, address: str, pid: int, image_id: str) -> dict[str, Any]:
     requests = asked_with(options.model)
-    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
+    # A connection that has rested for five seconds is closed by the server: it is not to be tried again by then.
+    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=2.0)
     async with httpx2.AsyncClient(base_url=address, timeout=120, limits=limits) as client:
-        able = await capacity(client, requests)
+        able = await capacity(client, requests, min(5.0, options.seconds))
         print(f"embeds {able:.1f} pictures a second with {options.model}", file=sys.stderr)
         asked = Asked()
         interval = options.clients / (options.times * able)
@@ -305,7 +306,7 @@ async def under_load(options: argparse.Namespace, address: str, pid: int, image_
     }
 
 
-async def capacity(client: httpx2.AsyncClient, requests: list[dict[str, str]], seconds: float = 5.0) -> float:
+async def capacity(client: httpx2.AsyncClient, requests: list[dict[str, str]], seconds: float) -> float:
     """Pictures a second, of sixteen clients that wait for each answer."""
     warm, asked = Asked(), Asked()
     await asyncio.gather(*(warm.ask(client, each) for each in requests[:16]))
