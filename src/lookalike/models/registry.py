@@ -142,8 +142,10 @@ def load(card: ModelCard, *, photos: Sequence[str] = ()) -> Backbone:
     `photos` are paths of pictures on which a network that is compiled now is checked. Raises ModelUnavailable with
     the remedy.
     """
+    key = f"{card.name} {card.fingerprint}"
+    if (loaded := _loaded.get(key)) is not None:  # without waiting for another that is being compiled
+        return loaded
     with _loading:
-        key = f"{card.name} {card.fingerprint}"
         if key not in _loaded:
             if problem := obstacle(card):
                 raise ModelUnavailable(f"model {card.name!r} cannot run: {problem.reason}")
