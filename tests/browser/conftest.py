@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -11,18 +10,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
+from playwright.sync_api import Browser, ConsoleMessage, Page, Route, expect, sync_playwright
 
 import lookalike
 from tests.server import colour_words
 from tests.server.conftest import collection, indexed, live, photos, settings
 
-__all__ = ["collection", "indexed", "live", "photos", "settings"]
+__all__ = ["Page", "collection", "expect", "indexed", "live", "photos", "settings"]
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install '.[test]'")
-axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
-
-expect = playwright.expect
 expect.set_options(timeout=15_000)
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -35,23 +32,20 @@ ARGUMENTS = [
     "--use-fake-ui-for-media-stream",
 ]
 
-Page = Any
-"""playwright.sync_api.Page, which may not be installed."""
-
 
 @pytest.fixture(scope="package")
-def browser() -> Iterator[Any]:
+def browser() -> Iterator[Browser]:
     found = next(filter(None, map(shutil.which, NAMES)), None)
     if found is None:
         pytest.skip(f"no browser here: install one of {', '.join(NAMES)}")
-    with playwright.sync_playwright() as started:
+    with sync_playwright() as started:
         chromium = started.chromium.launch(executable_path=found, args=ARGUMENTS)
         yield chromium
         chromium.close()
 
 
 @pytest.fixture
-def open_page(browser: Any, live: str) -> Iterator[Callable[..., Page]]:
+def open_page(browser: Browser, live: str) -> Iterator[Callable[..., Page]]:
     """Opens a page on the server, with options of a Playwright context: (address, width=, height=, ...).
 
     A test in which any page asks anybody but the server, or breaks its own rules, fails.
@@ -60,11 +54,11 @@ def open_page(browser: Any, live: str) -> Iterator[Callable[..., Page]]:
     faults: list[str] = []
     contexts = []
 
-    def refuse(route: Any) -> None:
+    def refuse(route: Route) -> None:
         strangers.append(route.request.url)
         route.abort()
 
-    def heard(message: Any) -> None:
+    def heard(message: ConsoleMessage) -> None:
         if message.type == "error" and "Failed to load resource" not in message.text:  # the page itself tells of those
             faults.append(message.text)
 
@@ -118,15 +112,9 @@ def ids(collection: lookalike.Collection) -> dict[str, str]:
     return {Path(image.path).stem: image.id for image in collection.listing()[1]}
 
 
-def png(pixels: np.ndarray) -> bytes:
-    out = io.BytesIO()
-    Image.fromarray(pixels).save(out, "PNG")
-    return out.getvalue()
-
-
 def accessible(page: Page) -> None:
     """Holds the page to axe: nothing critical, nothing serious."""
-    found = axe.Axe().run(page).response["violations"]
+    found = Axe().run(page).response["violations"]
     bad = {
         each["id"]: [node["html"] for node in each["nodes"]]
         for each in found

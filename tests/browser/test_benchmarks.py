@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.browser.conftest import Page, accessible, fits, playwright
+from tests.browser.conftest import Page, accessible, expect, fits
 
 pytestmark = pytest.mark.usefixtures("browser")
 
@@ -103,7 +103,7 @@ def test_a_report_that_somebody_else_put_there_reaches_nothing(photos: Path, bro
     (place / "planted.html").write_text(REPORT)
     page = browser.new_page()
     page.goto(f"{live}/benchmarks/report?name=planted")
-    playwright.expect(page.locator("#told")).to_have_text("sealed off")
+    expect(page.locator("#told")).to_have_text("sealed off")
     page.context.close()
 
 

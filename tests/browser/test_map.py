@@ -15,7 +15,7 @@ import pytest
 import lookalike
 from lookalike.mapping import Map, map_of
 from lookalike.server.routes import map as route
-from tests.browser.conftest import Page, accessible, fits, playwright
+from tests.browser.conftest import Page, accessible, expect, fits
 
 pytestmark = pytest.mark.usefixtures("browser")
 
@@ -43,7 +43,7 @@ def heading(page: Page) -> str:
 
 def fewer(page: Page) -> None:
     """Waits until no more than some of the nine images are listed."""
-    playwright.expect(page.locator("#listed")).to_have_text(re.compile("^(No|[1-8]) image"))
+    expect(page.locator("#listed")).to_have_text(re.compile("^(No|[1-8]) image"))
 
 
 def lasso(page: Page, corners: list[tuple[float, float]]) -> None:

@@ -78,6 +78,12 @@ def test_the_camera_takes_a_picture(page: Page) -> None:
     expect(page.locator(".crop img")).not_to_have_js_property("naturalWidth", 0)
 
 
+def test_where_there_is_no_camera_nothing_is_said_of_it(page: Page) -> None:
+    page.add_init_script("navigator.mediaDevices.enumerateDevices = async () => []")
+    page.reload(wait_until="networkidle")
+    assert page.locator("#camera").is_hidden()
+
+
 def test_a_hit_is_searched_by_and_dragged_to_be(page: Page, ids: dict[str, str]) -> None:
     page.locator(".by", has=page.get_by_alt_text("cat.jpg")).click()
     page.wait_for_url(f"**/search?*image={ids['cat']}*")

@@ -9,7 +9,7 @@ import pytest
 
 import lookalike
 from lookalike.voting import kept_votes
-from tests.browser.conftest import Page, accessible, fits, playwright
+from tests.browser.conftest import Page, accessible, expect, fits
 
 pytestmark = pytest.mark.usefixtures("browser")
 
@@ -27,7 +27,7 @@ def told(page: Page) -> str:
 
 def answered(page: Page, count: int) -> None:
     """Waits until so many are."""
-    playwright.expect(page.locator("#progress")).to_contain_text(re.compile(rf"^{count} of"))
+    expect(page.locator("#progress")).to_contain_text(re.compile(rf"^{count} of"))
 
 
 def question(page: Page) -> str:
