@@ -9,7 +9,7 @@ export function walkable(results) {
     const way = WAYS[event.key], link = event.target.closest(".by");
     if (!way || !link || event.altKey || event.ctrlKey || event.metaKey) return;
     event.preventDefault();
-    nearest(results, link, way)?.focus();
+    nearest(results, link.closest(".hit"), way)?.focus();
   });
   results.addEventListener("focusin", (event) => {
     const hit = event.target.closest(".hit");
@@ -37,18 +37,19 @@ function reach(hit, index) {
 function nearest(results, from, [x, y]) {
   const own = centre(from);
   let best = null, least = Infinity;
-  for (const link of results.querySelectorAll(".by")) {
-    const other = centre(link);
+  for (const hit of results.querySelectorAll(".hit")) {
+    const other = centre(hit);
     const along = (other.x - own.x) * x + (other.y - own.y) * y;
     const aside = Math.abs((other.x - own.x) * y) + Math.abs((other.y - own.y) * x);
     if (along <= 4) continue;
     const far = along + 4 * aside; // straight ahead first
-    if (far < least) [best, least] = [link, far];
+    if (far < least) [best, least] = [hit, far];
   }
-  return best;
+  return best?.querySelector(".by");
 }
 
-function centre(element) {
-  const area = element.getBoundingClientRect();
+/** Of a hit, not of what is in it: that would have to be laid out first, where it is out of sight. */
+function centre(hit) {
+  const area = hit.getBoundingClientRect();
   return { x: area.left + area.width / 2, y: area.top + area.height / 2 };
 }
