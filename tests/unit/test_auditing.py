@@ -14,7 +14,6 @@ from lookalike.auditing.groups import Grouping
 from lookalike.auditing.labels import Column
 from lookalike.auditing.likeness import Audited, Likeness
 from lookalike.auditing.pairs import surprises
-from lookalike.auditing.stats import holm, mean_of_images, mean_of_pairs, share_of_images
 from lookalike.auditing.variants import before, labelled
 from lookalike.errors import NoCollection, UsageError
 from lookalike.types import ImageRef, Vectors
@@ -86,7 +85,6 @@ def test_groups_that_go_with_looks_alone_cannot_be_told() -> None:
 
 
 def test_many_columns_are_one_family() -> None:
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     rng = np.random.default_rng(2)
     looks = unit(rng.normal(size=(40, 8)))
     halves = [Column(f"c{i}", [str(x) for x in rng.integers(2, size=40)], ()) for i in range(3)]
@@ -113,19 +111,6 @@ def test_a_model_that_is_its_own_reference_has_no_odd_pairs() -> None:
     looks = unit(np.random.default_rng(4).normal(size=(60, 16)))
     found = surprises(audited_of(looks, looks), 5, np.random.default_rng(0), quiet)
     assert (found.joins, found.parts, found.joined.value) == ((), (), 0.0)
-
-
-def test_means_of_pairs_leave_out_the_diagonal() -> None:
-    table = np.full((5, 5), 2.0) + 100 * np.eye(5)
-    found = mean_of_pairs(table, np.random.default_rng(0))
-    assert (found.value, found.low, found.high) == pytest.approx((2, 2, 2))
-    rng = np.random.default_rng(1)
-    never = share_of_images(np.zeros(40), rng)
-    assert (never.value, never.low, never.high) == (0, 0, pytest.approx(0.0881, abs=1e-4))
-    always = share_of_images(np.ones((40, 2)), rng)
-    assert (always.value, always.low, always.high) == (1, pytest.approx(0.9119, abs=1e-4), 1)
-    single = mean_of_images(rng.normal(size=400), rng)
-    assert single.high - single.low == pytest.approx(2 * 1.96 / 20, rel=0.2)
 
 
 # -- groups from a file -------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from lookalike.bench import plots, report
 from lookalike.bench.datasets import Dataset, Edits, Query
 from lookalike.bench.measures import measure, place
 from lookalike.bench.results import BenchReport, EntryResult
-from lookalike.bench.stats import Bootstrap, Interval
+from lookalike.stats import Bootstrap, Interval
 from tests.unit.test_report import Page
 
 OPERATORS = ("crop", "blur", "text", "flip", "paste")

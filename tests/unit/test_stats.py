@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lookalike import stats
 from lookalike.bench.datasets import Dataset, Edits, Query
 from lookalike.bench.measures import Measures, measure
 from lookalike.bench.results import BenchReport, EntryResult
-from lookalike.bench.stats import Bootstrap, holm, sign_flip
 from lookalike.errors import UsageError
+from lookalike.stats import Bootstrap, Interval, holm, mean_of_images, mean_of_pairs, share_of_images, sign_flip
 
 Rankings = dict[str, list[tuple[str, float]]]
 Answer = Callable[[np.random.Generator, str, str | None], list[tuple[str, float]]]
@@ -118,7 +119,7 @@ def test_a_large_sample_is_worked_through_in_parts(monkeypatch: pytest.MonkeyPat
     queries = world(5)
     rankings = answered(queries, 5, noisy)
     whole = report(queries, ("noisy", rankings)).rows()[0]
-    monkeypatch.setattr("lookalike.bench.stats._MOST_CELLS", 5000)
+    monkeypatch.setattr("lookalike.stats._MOST_CELLS", 5000)
     parts = report(queries, ("noisy", rankings)).rows()[0]
     assert whole.measures == parts.measures
 
@@ -235,6 +236,50 @@ def test_holm_by_hand() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.5, 0.9]) == [1.0, 1.0]
     assert holm([]) == []
+
+
+def test_means_of_pairs_leave_out_the_diagonal() -> None:
+    table = np.full((5, 5), 2.0) + 100 * np.eye(5)
+    found = mean_of_pairs(table, np.random.default_rng(0))
+    assert (found.value, found.low, found.high) == pytest.approx((2, 2, 2))
+
+
+def test_means_and_shares_of_images() -> None:
+    rng = np.random.default_rng(1)
+    never = share_of_images(np.zeros(40), rng)
+    assert (never.value, never.low, never.high) == (0, 0, pytest.approx(0.0881, abs=1e-4))
+    always = share_of_images(np.ones((40, 2)), rng)
+    assert (always.value, always.low, always.high) == (1, pytest.approx(0.9119, abs=1e-4), 1)
+    single = mean_of_images(rng.normal(size=400), rng)
+    assert single.high - single.low == pytest.approx(2 * 1.96 / 20, rel=0.2)
+
+
+def test_a_figure_that_no_round_has_claims_nothing() -> None:
+    assert stats.interval(0.5, np.full(9, np.nan)) == Interval(0.5, 0.5, 0.5)
+    assert stats.interval(0.5, np.array([np.nan, 0.25, 0.25])) == Interval(0.5, 0.25, 0.5)
+    assert stats.interval(1.0, np.ones(9)) == Interval(1.0, 1.0, 1.0)
+    assert stats.interval(1.0, np.ones(9), units=20).low == pytest.approx(0.8316, abs=1e-4)
+
+
+def test_a_seed_gives_the_figures_that_it_always_gave() -> None:
+    """Of reports that were written before: whoever repeats one must find the same."""
+    rng = np.random.default_rng(0)
+    names = [str(number) for number in rng.integers(0, 30, size=100)]
+    samples = Bootstrap.draw(names, (rng.random(100) < 0.8).tolist(), 0)
+    hits, values = rng.random(100) < 0.6, rng.random(100)
+    table = rng.random((20, 20))
+    found = [
+        samples.share(hits),
+        samples.difference(values, hits),
+        mean_of_images(values, np.random.default_rng(0)),
+        mean_of_pairs(table, np.random.default_rng(0)),
+    ]
+    assert [list(each.to_json().values()) for each in found] == [
+        [0.577465, 0.479356, 0.681176],
+        [-0.058438, -0.188596, 0.06305],
+        [0.534666, 0.477527, 0.588578],
+        [0.498483, 0.454082, 0.546566],
+    ]
 
 
 # --- The harness itself: what is known beforehand must come out. ---

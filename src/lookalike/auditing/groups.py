@@ -9,10 +9,10 @@ from typing import Any, Literal
 import numpy as np
 
 from lookalike.auditing.labels import Column
-from lookalike.auditing.likeness import Audited, Floats, Whole
+from lookalike.auditing.likeness import Audited
 from lookalike.auditing.membership import ROUNDS, Adjusted, Arrangements, Effect
-from lookalike.auditing.stats import LEVEL, holm
 from lookalike.indexing import Progress
+from lookalike.stats import LEVEL, Floats, Whole, holm
 
 IMAGES = 500
 """Images whose pairs are tested; of more, so many are drawn by lot, as evenly from all groups as there are some."""

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from lookalike.collection import Collection
 from lookalike.errors import UsageError
 from lookalike.indexing import Progress
 from lookalike.ranking import NARROW, SAMPLE
+from lookalike.stats import Floats, Whole
 from lookalike.types import ImageRef, Vectors
 
 MOST = 50_000
@@ -22,9 +22,6 @@ LEAST = 12
 
 BLOCK = 256
 """Pictures that are held against all others at a time."""
-
-Whole = npt.NDArray[np.intp]
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

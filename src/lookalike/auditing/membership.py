@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lookalike.auditing.stats import LEVEL, Floats
+from lookalike.stats import LEVEL, Floats, Whole
 
 ROUNDS = 1999
 """Arrangements of labels beside the true one: no p is below 1 / 2000."""
@@ -43,8 +43,6 @@ MOVES = 0.02
 
 _CHUNK = 64
 _STEPS = 401
-
-Whole = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from lookalike.auditing.likeness import BLOCK, Audited, Floats, Likeness, Whole
-from lookalike.auditing.stats import Estimate, share_of_images
+from lookalike.auditing.likeness import BLOCK, Audited, Likeness
 from lookalike.indexing import Progress
+from lookalike.stats import Floats, Interval, Whole, share_of_images
 from lookalike.types import ImageRef
 
 K = 10
@@ -71,8 +71,8 @@ class Surprises:
 
     k: int
     asked: int
-    joined: Estimate
-    parted: Estimate
+    joined: Interval
+    parted: Interval
     joins: tuple[Pair, ...]
     parts: tuple[Pair, ...]
 
@@ -136,7 +136,7 @@ class _Found:
             a, b = sorted((int(rows[at]), int(others[at, place])))
             self._pairs.append((float(gap[at, place]), a, b))
 
-    def share(self, rng: np.random.Generator) -> Estimate:
+    def share(self, rng: np.random.Generator) -> Interval:
         return share_of_images(np.concatenate(self._shares), rng)
 
     def farthest(self, count: int) -> list[tuple[int, int]]:

@@ -21,12 +21,12 @@ import numpy as np
 
 from lookalike import images
 from lookalike.auditing.likeness import Audited
-from lookalike.auditing.stats import Estimate, Floats, mean_of_images, mean_of_pairs, share_of_images
 from lookalike.auditing.variants import WORDS, before, labelled, shrunk
 from lookalike.embedding import embed_pictures
 from lookalike.errors import UnreadableImage
 from lookalike.indexing import Progress
 from lookalike.models import registry
+from lookalike.stats import Floats, Interval, mean_of_images, mean_of_pairs, share_of_images
 from lookalike.types import ImageRef, Pixels, Vectors
 
 IMAGES = 40
@@ -55,12 +55,12 @@ class Typographic:
     """
 
     model: str
-    blank: Estimate
-    strokes: Estimate
-    word: Estimate
-    effect: Estimate
-    captured_by_strokes: Estimate
-    captured_by_word: Estimate
+    blank: Interval
+    strokes: Interval
+    word: Interval
+    effect: Interval
+    captured_by_strokes: Interval
+    captured_by_word: Interval
 
     def to_json(self) -> dict[str, Any]:
         return _plain(self)
@@ -75,10 +75,10 @@ class Context:
     """
 
     model: str
-    missing: Estimate
-    other: Estimate
-    effect: Estimate
-    taken_for_background: Estimate
+    missing: Interval
+    other: Interval
+    effect: Interval
+    taken_for_background: Interval
 
     def to_json(self) -> dict[str, Any]:
         return _plain(self)
@@ -127,7 +127,7 @@ class Probes:
 
 def _plain(row: Typographic | Context) -> dict[str, Any]:
     fields = {name: getattr(row, name) for name in row.__slots__}
-    return {name: value.to_json() if isinstance(value, Estimate) else value for name, value in fields.items()}
+    return {name: value.to_json() if isinstance(value, Interval) else value for name, value in fields.items()}
 
 
 def probe(audited: Audited, wanted: int, rng: np.random.Generator, tell: Progress) -> Probes | None:

@@ -9,7 +9,7 @@ from lookalike.auditing.membership import Effect
 from lookalike.auditing.pairs import FAR
 from lookalike.auditing.probes import Context, Probes, Typographic
 from lookalike.auditing.results import Audit
-from lookalike.auditing.stats import Estimate
+from lookalike.stats import Interval
 
 
 def percent(share: float) -> str:
@@ -21,14 +21,14 @@ def percent(share: float) -> str:
     return f"{text} %"
 
 
-def span(estimate: Estimate, form: str = "+.2f") -> str:
+def span(interval: Interval, form: str = "+.2f") -> str:
     """value [low, high]"""
-    return f"{estimate.value:{form}} [{estimate.low:{form}}, {estimate.high:{form}}]"
+    return f"{interval.value:{form}} [{interval.low:{form}}, {interval.high:{form}}]"
 
 
-def shares(estimate: Estimate) -> str:
+def shares(interval: Interval) -> str:
     """The same in percents."""
-    return f"{percent(estimate.value)} [{percent(estimate.low)}, {percent(estimate.high)}]"
+    return f"{percent(interval.value)} [{percent(interval.low)}, {percent(interval.high)}]"
 
 
 def chance(p: float) -> str:
@@ -157,4 +157,4 @@ def effects(audit: Audit, found: Grouping) -> list[list[str]]:
 def _effect(effect: Effect | None, p: float) -> tuple[str, str]:
     if effect is None:
         return "cannot be told from looks", ""
-    return span(Estimate(*effect.in_deviations)), chance(p)
+    return span(Interval(*effect.in_deviations)), chance(p)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from lookalike.bench.results import Row
-from lookalike.bench.stats import Interval
+from lookalike.stats import Interval
 from lookalike.writing import showable
 
 COLOURS = 8

@@ -31,8 +31,8 @@ import numpy.typing as npt
 
 from lookalike.bench.datasets import CAP, Dataset, Query
 from lookalike.bench.measures import Ranking
-from lookalike.bench.stats import Flags, Floats, Whole
 from lookalike.errors import UsageError
+from lookalike.stats import Flags, Floats, Whole
 from lookalike.writing import showable
 
 NEIGHBOURS = (1, 5, 20)

@@ -24,8 +24,8 @@ from lookalike import __version__
 from lookalike.bench import plots
 from lookalike.bench.datasets import Query
 from lookalike.bench.results import GROUPS, BenchReport, Pair, Row
-from lookalike.bench.stats import Interval
 from lookalike.bench.words import chance, counted, number, percent, plain, points, sentence, share, span, title
+from lookalike.stats import Interval
 from lookalike.writing import showable
 
 LISTED = 12

@@ -21,8 +21,8 @@ from lookalike.bench import protocols
 from lookalike.bench.datasets import Dataset, Query
 from lookalike.bench.measures import Ranking
 from lookalike.bench.protocols import Judged
-from lookalike.bench.stats import LEVEL, Bootstrap, Flags, Floats, Interval, holm, sign_flip
 from lookalike.errors import UsageError
+from lookalike.stats import LEVEL, Bootstrap, Flags, Floats, Interval, holm, sign_flip
 
 KEPT_ANSWERS = 5
 """Of each query and entry, in the JSON: names and scores. What is measured does not rest on these."""

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from lookalike.bench.stats import Interval
+from lookalike.stats import Interval
 
 _TITLES = {"accuracy@3": "top 3", "uap": "µAP", "recall@p90": "recall@P90"}
 

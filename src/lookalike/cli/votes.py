@@ -9,7 +9,8 @@ from lookalike.cli import FOUND, NOTHING
 from lookalike.cli.output import echo_json, echo_text, note, table
 from lookalike.errors import NoCollection
 from lookalike.opening import nearest_collection
-from lookalike.voting import Share, Tally, tally
+from lookalike.stats import Interval
+from lookalike.voting import Tally, tally
 
 
 @click.command()
@@ -54,5 +55,5 @@ def _show(found: Tally) -> None:
         echo_text(duel.verdict)
 
 
-def _told(figure: Share, form: str = "{:.0%}") -> str:
+def _told(figure: Interval, form: str = "{:.0%}") -> str:
     return f"{form.format(figure.value)} [{form.format(figure.low)}, {form.format(figure.high)}]"

@@ -4,7 +4,7 @@ ballots.py: what is asked; votes.py: what was answered, on disk; tally.py: what 
 """
 
 from lookalike.voting.ballots import Ballot, draw
-from lookalike.voting.tally import Duel, Share, Standing, Tally, tally
+from lookalike.voting.tally import Duel, Standing, Tally, tally
 from lookalike.voting.votes import ANSWERS, Answer, Vote, keep_vote, kept_votes
 
 __all__ = [
@@ -12,7 +12,6 @@ __all__ = [
     "Answer",
     "Ballot",
     "Duel",
-    "Share",
     "Standing",
     "Tally",
     "Vote",

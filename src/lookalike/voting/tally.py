@@ -3,7 +3,7 @@
 Votes on one query are not independent: the query is the unit.
 
 share      of the votes that a model won; a tie is half a win. Percentile bootstrap over the queries: Efron and
-           Tibshirani, "An Introduction to the Bootstrap" (1993)
+           Tibshirani, "An Introduction to the Bootstrap" (1993); see `stats`
 strength   for more than two models: Bradley and Terry, "Rank Analysis of Incomplete Block Designs" (1952), fitted by
            Hunter's MM algorithm (2004); one tie more is counted for each pair that met, so that a model which never
            lost has a strength, too
@@ -18,31 +18,16 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from lookalike.collection import Collection
+from lookalike.stats import LEVEL, ROUNDS, Floats, Interval, holm, interval, sign_flip
 from lookalike.voting.votes import Vote, kept_votes
-
-ROUNDS = 1000
-LEVEL = 0.95
-"""Of the intervals; the tests hold to its complement over all pairs together."""
 
 FEWEST = math.ceil(1 + math.log2(1 / (1 - LEVEL)))
 """Queries that must all go one way before the sign test can call anything a difference: 6."""
 
 _STEPS = 200
 """Of the MM algorithm: strengths are settled to a thousandth long before."""
-
-Floats = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """A figure, and where it may well lie: low <= value <= high."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +41,8 @@ class Standing:
 
     model: str
     votes: int
-    share: Share
-    strength: Share | None = None
+    share: Interval
+    strength: Interval | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +54,7 @@ class Duel:
     votes: int
     ties: int
     queries: int
-    share: Share
+    share: Interval
     p: float
 
     @property
@@ -145,11 +130,10 @@ def _duels(votes: Sequence[Vote], seed: int) -> tuple[Duel, ...]:
             a, b, won = b, a, [1 - each for each in won]
         queries = [vote.query for vote in some]
         sums, counts = _by_query(queries, won), _by_query(queries, [1.0] * len(won))
-        decided = np.sign(2 * sums - counts)
-        p = _sign_test(int((decided > 0).sum()), int((decided < 0).sum()))
+        p = sign_flip(np.sign(2 * sums - counts).astype(np.intp))
         share = _share(sums, counts, _rounds(len(sums), seed))
         found.append(Duel(a, b, len(some), won.count(0.5), len(sums), share, p))
-    corrected = _holm([duel.p for duel in found])
+    corrected = holm([duel.p for duel in found])
     return tuple(replace(duel, p=p) for duel, p in zip(found, corrected, strict=True))
 
 
@@ -171,7 +155,7 @@ def _standings(votes: Sequence[Vote], seed: int) -> tuple[Standing, ...]:
             name,
             int(counts[:, i].sum()),
             _share(wins[:, i].sum(1)[played], counts[:, i].sum(1)[played], _rounds(int(played.sum()), seed)),
-            None if strengths is None else _interval(strengths[:, i]),
+            None if strengths is None else interval(float(strengths[0, i]), strengths[1:, i]),
         )
         for i, name in enumerate(models)
         for played in [counts[:, i].sum(1) > 0]
@@ -198,20 +182,10 @@ def _rounds(queries: int, seed: int) -> Floats:
     return np.vstack([np.ones(queries), drawn])
 
 
-def _share(won: Floats, votes: Floats, rounds: Floats) -> Share:
+def _share(won: Floats, votes: Floats, rounds: Floats) -> Interval:
     """The share of votes that was won, from (queries,) sums."""
-    found = _interval((rounds @ won) / (rounds @ votes))
-    # Where all went one way, rounds cannot but agree: the exact bound of Clopper and Pearson (1934) knows better.
-    edge = ((1 - LEVEL) / 2) ** (1 / len(won))
-    low = min(found.low, edge) if found.value == 1 else found.low
-    high = max(found.high, 1 - edge) if found.value == 0 else found.high
-    return Share(found.value, low, high)
-
-
-def _interval(found: Floats) -> Share:
-    value = float(found[0])
-    low, high = (float(edge) for edge in np.quantile(found[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2]))
-    return Share(value, min(low, value), max(high, value))
+    found = (rounds @ won) / (rounds @ votes)
+    return interval(float(found[0]), found[1:], units=len(won))
 
 
 def _strengths(wins: Floats, rounds: Floats) -> Floats | None:
@@ -227,20 +201,6 @@ def _strengths(wins: Floats, rounds: Floats) -> Floats | None:
         strengths = totals.sum(axis=2) / (games / together).sum(axis=2)
         strengths /= np.exp(np.log(strengths).mean(axis=1, keepdims=True))
     return np.asarray(np.log(strengths))
-
-
-def _sign_test(more: int, fewer: int) -> float:
-    """How likely so uneven a count is, or one more uneven, if each could as well have gone the other way."""
-    decided = more + fewer
-    tail = sum(math.comb(decided, i) for i in range(max(more, fewer), decided + 1))
-    return min(1.0, float(2 * tail / 2**decided))
-
-
-def _holm(p: Sequence[float]) -> list[float]:
-    corrected, least = [0.0] * len(p), 0.0
-    for rank, i in enumerate(sorted(range(len(p)), key=p.__getitem__)):
-        least = corrected[i] = max(least, min(1.0, (len(p) - rank) * p[i]))
-    return corrected
 
 
 def _counted(number: int, what: str) -> str:

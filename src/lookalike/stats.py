@@ -1,10 +1,13 @@
-"""How far the figures of a benchmark can be trusted, and which differences are more than luck.
+"""How far the figures of a study can be trusted, and which differences are more than luck.
 
-Queries that were made of one original are not independent: the original is the unit, a cluster of queries.
+What was made of one original, or told of one image, is not independent: the original is the unit, a cluster of queries.
 
-intervals     percentile bootstrap over the clusters: Efron and Tibshirani, "An Introduction to the Bootstrap" (1993);
-              of clusters: Field and Welsh, "Bootstrapping Clustered Data" (2007). Clusters with a match in the gallery
-              and clusters without one are drawn apart, since their numbers are a matter of design.
+intervals     percentile bootstrap over the units: Efron and Tibshirani, "An Introduction to the Bootstrap" (1993);
+              over clusters: Field and Welsh, "Bootstrapping Clustered Data" (2007). Clusters with a match in the
+              gallery and clusters without one are drawn apart, since their numbers are a matter of design. For means
+              over pairs of images, a pair counts as often as both of its images were drawn: Snijders and Borgatti,
+              "Non-Parametric Standard Errors and Tests for Network Statistics" (1999). Where a share is 0 or 1, the
+              exact bound: Clopper and Pearson, "The Use of Confidence or Fiducial Limits" (1934)
 differences   the same rounds for both, so that they are paired; tested by flipping the signs of whole clusters:
               Fisher, "The Design of Experiments" (1935); Winkler et al., "Permutation Inference for the General
               Linear Model" (2014)
@@ -35,11 +38,66 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A figure, and where it may well lie: low <= value <= high."""
+    """A figure, and where it may well lie, at LEVEL: low <= value <= high."""
 
     value: float
     low: float
     high: float
+
+    def to_json(self) -> dict[str, float]:
+        """In millionths."""
+        return {"value": round(self.value, 6), "low": round(self.low, 6), "high": round(self.high, 6)}
+
+
+def interval(value: float, rounds: Floats, units: int | None = None, least: float = 0.0) -> Interval:
+    """Of a figure, from the values that it has in samples drawn anew; NaN where a sample had none.
+
+    units: of a share, 0 to 1, or of what has 1 as its most and another `least`: of how many it is
+    """
+    rest = rounds[~np.isnan(rounds)]
+    if np.isnan(value) or not rest.size:
+        return Interval(value, value, value)
+    low, high = (float(edge) for edge in np.quantile(rest, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]))
+    # Where all were found, or none, rounds cannot but agree: they know nothing of what has not been seen.
+    if units is not None and value >= 1:
+        low = min(low, certain(units))
+    if units is not None and value <= least:
+        high = max(high, least + 1 - certain(units))
+    return Interval(value, min(low, value), max(high, value))
+
+
+def certain(units: int) -> float:
+    """The smallest share that may well come out as 1 in so many units."""
+    return float(((1 - LEVEL) / 2) ** (1 / max(1, units)))
+
+
+def mean_of_images(values: npt.ArrayLike, rng: np.random.Generator) -> Interval:
+    """The mean of (n,) or (n, times) numbers, a row an image."""
+    value, rounds, _ = _images_drawn(values, rng)
+    return interval(value, rounds)
+
+
+def share_of_images(values: npt.ArrayLike, rng: np.random.Generator) -> Interval:
+    """The same of shares, 0 to 1."""
+    return interval(*_images_drawn(values, rng))
+
+
+def _images_drawn(values: npt.ArrayLike, rng: np.random.Generator) -> tuple[float, Floats, int]:
+    """The mean, in each round, and of how many images."""
+    rows = np.asarray(values, dtype=np.float64).reshape(len(np.asarray(values)), -1).mean(axis=1)
+    drawn = rng.integers(len(rows), size=(ROUNDS, len(rows)))
+    return float(rows.mean()), rows[drawn].mean(axis=1), len(rows)
+
+
+def mean_of_pairs(values: npt.ArrayLike, rng: np.random.Generator) -> Interval:
+    """The mean of (n, n) numbers of pairs of different images: the diagonal does not count."""
+    table = np.array(values, dtype=np.float64)
+    np.fill_diagonal(table, 0)
+    count = len(table)
+    weights = rng.multinomial(count, np.full(count, 1 / count), size=ROUNDS).astype(np.float64)
+    totals = np.einsum("ri,ij,rj->r", weights, table, weights, optimize=True)
+    pairs = weights.sum(axis=1) ** 2 - (weights**2).sum(axis=1)
+    return interval(float(table.sum() / (count * (count - 1))), totals[pairs > 0] / pairs[pairs > 0])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,12 +135,10 @@ class Bootstrap:
 
     def difference(self, a: Flags | Floats, b: Flags | Floats) -> Interval:
         """How much larger the mean of (q,) values is in `a` than in `b`, -1 to 1, paired by query."""
-        found = self._rounds(a.astype(float) - b, self.wanted)
-        interval = self._interval(found, self.wanted, least=-1.0)
         if np.array_equal(a[self.wanted], b[self.wanted]):
-            unseen = 1 - self._edge(self.wanted)
+            unseen = 1 - certain(self._units(self.wanted))
             return Interval(0.0, -unseen, unseen)
-        return interval
+        return self._interval(self._rounds(a.astype(float) - b, self.wanted), self.wanted, least=-1.0)
 
     def differences(self, a: Flags | Floats, b: Flags | Floats) -> Whole:
         """(clusters,) how much more `a` has in each cluster than `b`, in thousandths of a hit."""
@@ -90,7 +146,7 @@ class Bootstrap:
         return self._sums(more).astype(np.intp)
 
     def ranked(self, query: Whole, right: Flags, truths: Whole) -> tuple[Interval, Interval]:
-        """Micro-AP and recall@P90 of predictions of all queries in one list, the best first: see `measures`.
+        """Micro-AP and recall@P90 of predictions of all queries in one list, the best first: see `bench.measures`.
 
         `query` (p,) is whose each is, `right` (p,) whether it is right, `truths` (q,) how many each query has.
         A query that was drawn twice counts as two queries with the same predictions.
@@ -129,24 +185,13 @@ class Bootstrap:
             means: Floats = totals / (self._sums(counted.astype(float)) @ self.weights)
         return means
 
-    def _edge(self, counted: Flags) -> float:
-        """The smallest share that may well come out as 1 in so many clusters (Clopper and Pearson, 1934)."""
-        return float(((1 - LEVEL) / 2) ** (1 / max(1, len(np.unique(self.cluster[counted])))))
+    def _units(self, counted: Flags) -> int:
+        """Clusters that have any of the `counted` queries."""
+        return len(np.unique(self.cluster[counted]))
 
     def _interval(self, found: Floats, counted: Flags, least: float = 0.0) -> Interval:
-        """From a figure's values in all rounds. Low and high always hold the value between them."""
-        value = float(found[0])
-        rest = found[1:][~np.isnan(found[1:])]
-        if np.isnan(value) or not rest.size:
-            return Interval(value, value, value)
-        tail = 100 * (1 - LEVEL) / 2
-        low, high = (float(edge) for edge in np.percentile(rest, [tail, 100 - tail]))
-        # Where all were found, or none, rounds cannot but agree: they know nothing of what has not been seen.
-        if value >= 1:
-            low = min(low, self._edge(counted))
-        if value <= least:
-            high = max(high, least + 1 - self._edge(counted))
-        return Interval(value, min(low, value), max(high, value))
+        """From a figure's value and those in all rounds, (1 + rounds,)."""
+        return interval(float(found[0]), found[1:], self._units(counted), least)
 
 
 def _curve(wrong: Floats, weight: Floats) -> tuple[Floats, Floats]:
