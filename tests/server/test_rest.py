@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -353,3 +354,13 @@ def test_a_model_that_is_not_here_is_told_beside_the_scores_of_others(served: Te
     answer = served.post("/v1/compare", json={"a": cat, "b": cat, "models": ["color", "clip"]}).json()
     assert answer["scores"][0]["score"] == pytest.approx(1)
     assert answer["scores"][1]["cosine"] is None and "pull clip" in answer["scores"][1]["problem"]
+
+
+def test_no_error_tells_where_a_collection_lies(served: TestClient, collection: lookalike.Collection) -> None:
+    with sqlite3.connect(collection.directory / "catalogue.sqlite") as catalogue:
+        catalogue.execute("UPDATE models SET fingerprint = '0123456789abcdef' WHERE name = 'color'")
+    catalogue.close()
+    asked = {"query": {"image": collection.listing()[1][0].id}, "models": ["color"]}
+    detail = refused(served, "/v1/search", asked, 409)
+    assert detail.startswith("photos: its vectors of 'color' were made by another revision")
+    assert str(collection.directory.parent) not in detail

@@ -71,7 +71,8 @@ def problem_of(error: Exception) -> Problem:
 def response_of(error: Exception, client: HTTPConnection) -> Response:
     """What a client gets of an error: application/problem+json, or a page."""
     problem = problem_of(error)
-    status, title, detail = problem.status, HTTPStatus(problem.status).phrase, showable(problem.detail)
+    status, title = problem.status, HTTPStatus(problem.status).phrase
+    detail = showable(client.app.state.service.shelf.told(problem.detail))
     if "text/html" in client.headers.get("accept", ""):
         answer: Response = page("problem.html", status, title=title, detail=detail)
     else:

@@ -54,6 +54,13 @@ class Shelf:
         """`shown`, for many paths of one collection."""
         return partial(_shown, roots=self.collection(name).folders)
 
+    def told(self, text: str) -> str:
+        """What an error says, with the collections' names in place of where they lie."""
+        for name, directory in self._directories.items():
+            folder = directory.parent if directory.name == PRIVATE else directory
+            text = text.replace(str(directory), name).replace(str(folder), name)
+        return text
+
     def folder(self, shown: str, name: str | None = None) -> str:
         """The folder that a client means by such a path, absolute."""
         roots = self._roots(name)
