@@ -3,7 +3,8 @@
     write("report.html", [SearchSection("cat.jpg", [hits_of_sift, hits_of_phash])], title="Cats")
 
 Pictures travel inside the file as small WebP or JPEG data URIs. The page's own Content-Security-Policy forbids
-everything else, so even a file name that smuggled markup past the escaping could load or run nothing.
+everything else, so even a file name that smuggled markup past the escaping could load or run nothing. `Pages` is
+what fills this template, and those of all other pages of that kind.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from PIL import Image
 
 from lookalike import __version__
@@ -68,13 +70,12 @@ def write(path: str | os.PathLike[str], sections: Sequence[Section], *, title: s
 
 def render(sections: Sequence[Section], *, title: str, kept: Kept | None = None) -> str:
     """The report as HTML text, free of surrogates: it always encodes as UTF-8."""
-    return _pages.get_template("report.html").render(
+    return _pages.fill(
+        "report.html",
         title=title,
         sections=sections,
         root=_common_folder([hit.path for hit in _hits(sections)]),
         thumbs=_Thumbs(kept),
-        version=__version__,
-        now=datetime.now().astimezone(),
         HIT=HIT_SIDE,
         QUERY=QUERY_SIDE,
         LARGE=LARGE_SIDE,
@@ -82,24 +83,53 @@ def render(sections: Sequence[Section], *, title: str, kept: Kept | None = None)
     )
 
 
-def fill(template: str, script: str, **values: object) -> str:
-    """A page of another kind, with one script, which the template is given as `script`, and its hash as `allowed`.
+class Pages:
+    """The package's templates, with the filters that one kind of page needs: what they print is escaped and showable.
 
-    The template's own policy must allow nothing but that hash: no other script runs, whatever a name smuggled in.
+    Beside the values that it is given, a template has
+    version, now:  of Lookalike; the time
+    source(file):  the text of a style or a script that lies beside it
+    text | sha256: the hash of such a text as a Content-Security-Policy wants it. The page's own must allow no other
+                   script: none runs then, whatever a name smuggled in
     """
-    assert _pages.loader is not None  # noqa: S101 - set below
-    code, _, _ = _pages.loader.get_source(_pages, script)
-    allowed = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
-    now = datetime.now().astimezone()
-    page = _pages.get_template(template)
-    return page.render(script=code, allowed=allowed, version=__version__, now=now, **values)
+
+    def __init__(self, **filters: Callable[..., object]) -> None:
+        self._loader = PackageLoader("lookalike")
+        self._templates = Environment(
+            loader=self._loader,
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            # It sees whatever the templates print: no name can be forgotten there.
+            finalize=lambda value: showable(value) if type(value) is str else value,
+        )
+        self._templates.filters.update(filters, sha256=_sha256)
+        self._templates.globals.update(version=__version__, source=self._source)
+
+    def fill(self, template: str, **values: object) -> str:
+        """The page as HTML text, free of surrogates: it always encodes as UTF-8."""
+        return self._templates.get_template(template).render(now=datetime.now().astimezone(), **values)
+
+    def _source(self, file: str) -> Markup:
+        return Markup(self._loader.get_source(self._templates, file)[0])  # noqa: S704 - the package's own files
+
+
+def _sha256(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def uri(pixels: Pixels, quality: int = 85) -> str:
     """(h, w, 3) pixels as a data URI of WebP."""
     out = io.BytesIO()
     Image.fromarray(pixels).save(out, "WEBP", quality=quality)
-    return _uri(out.getvalue(), "webp")
+    return data_uri(out.getvalue())
+
+
+def data_uri(encoded: bytes) -> str:
+    """The bytes of a JPEG or a WebP as a data URI."""
+    form = "webp" if encoded[8:12] == b"WEBP" else "jpeg"
+    return f"data:image/{form};base64,{base64.b64encode(encoded).decode()}"
 
 
 def _hits(sections: Sequence[Section]) -> Iterator[Hit]:
@@ -123,18 +153,14 @@ class _Thumbs:
         if (source, side) not in self._made:
             # A file that has gone is shown as such, whatever is kept of it.
             kept = self._kept(image_id) if self._kept and image_id and os.path.exists(source) else None
-            self._made[source, side] = _uri(kept, "jpeg") if kept else self._make(source, side)
+            self._made[source, side] = data_uri(kept) if kept else self._make(source, side)
         return self._made[source, side]
 
     def _make(self, source: ImageLike, side: int) -> str | None:
         try:
-            return _uri(thumbnail(source, side=side), "webp")
+            return data_uri(thumbnail(source, side=side))
         except (LookalikeError, OSError, ValueError):  # ValueError: a NUL in the name
             return None
-
-
-def _uri(data: bytes, form: str) -> str:
-    return f"data:image/{form};base64,{base64.b64encode(data).decode()}"
 
 
 def _common_folder(paths: Sequence[str]) -> str:
@@ -165,19 +191,13 @@ def _missing(path: str) -> str:
     return "file cannot be read" if os.path.lexists(path.replace("\0", "")) else "file is gone"
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
     """The length of a bar for a score: NaN and excess included, CSS gets 0% to 100%."""
     return f"{100 * min(max(share, 0.0), 1.0) if share == share else 0:.1f}%"
 
 
-# `finalize` sees whatever the templates print: no name can be forgotten there.
-_pages = Environment(
-    loader=PackageLoader("lookalike"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    finalize=lambda value: showable(value) if type(value) is str else value,
-)
-_pages.filters.update(name=_name, place=_place, missing=_missing, percent=_percent)
-_pages.tests["search"] = lambda section: isinstance(section, SearchSection)
+def _kind(section: Section) -> str:
+    return "search" if isinstance(section, SearchSection) else "comparison"
+
+
+_pages = Pages(kind=_kind, name=_name, place=_place, missing=_missing, percent=percent)

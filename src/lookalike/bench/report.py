@@ -7,24 +7,20 @@ two entries whose answers are compared: it shows the first two.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from lookalike import __version__
 from lookalike.bench import plots
 from lookalike.bench.datasets import Query
 from lookalike.bench.results import GROUPS, BenchReport, Pair, Row
 from lookalike.bench.words import chance, counted, number, percent, plain, points, sentence, share, span, title
+from lookalike.report import Pages, data_uri
 from lookalike.stats import Interval
 from lookalike.writing import showable
 
@@ -50,9 +46,8 @@ def render(report: BenchReport, picture: Callable[[str], bytes | None]) -> str:
     numbers = {row.model: i for i, row in enumerate(rows, 1)}
     measures = list(rows[0].measures) if rows else []
     gallery = _Gallery(report, numbers, picture)
-    style = _source("report.css") + _source("bench.css")
-    script = _source("bench.js")
-    return _pages.get_template("bench.html").render(
+    return _pages.fill(
+        "bench.html",
         report=report,
         rows=rows,
         pairs=report.pairs(),
@@ -66,12 +61,8 @@ def render(report: BenchReport, picture: Callable[[str], bytes | None]) -> str:
         kinds=KINDS,
         most=MOST_PICTURES,
         data=gallery.as_data() if gallery.any() else None,
-        style=Markup(style),  # noqa: S704 - the package's own files
-        script=Markup(script),  # noqa: S704
-        style_hash=_hash(style),
-        script_hash=_hash(script),
-        version=__version__,
-        now=datetime.now().astimezone(),
+        bar=plots.bar,
+        colour=plots.colour,
     )
 
 
@@ -138,7 +129,7 @@ class _Gallery:
                 break
         kept = ((name, self.picture(name)) for name in list(names)[:MOST_PICTURES])
         found = [(name, data) for name, data in kept if data]
-        self.pictures = {name: (i, _uri(data)) for i, (name, data) in enumerate(found)}
+        self.pictures = {name: (i, data_uri(data)) for i, (name, data) in enumerate(found)}
 
     def any(self) -> bool:
         """Whether there is something to show."""
@@ -211,29 +202,7 @@ def _breakable(model: str) -> Markup:
     return Markup("<wbr/>").join(re.split(r"(?=[|+])", showable(model)))
 
 
-def _uri(data: bytes) -> str:
-    return f"data:image/jpeg;base64,{base64.b64encode(data).decode()}"
-
-
-def _source(name: str) -> str:
-    """The text of a file of the package's templates."""
-    loader = PackageLoader("lookalike")
-    return loader.get_source(_pages, name)[0]
-
-
-def _hash(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-_pages = Environment(
-    loader=PackageLoader("lookalike"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    finalize=lambda value: showable(value) if type(value) is str else value,
-)
-_pages.filters.update(
+_pages = Pages(
     breakable=_breakable,
     chance=chance,
     counted=counted,
@@ -247,4 +216,3 @@ _pages.filters.update(
     span=span,
     title=title,
 )
-_pages.globals.update(bar=plots.bar, colour=plots.colour)

@@ -32,9 +32,8 @@ def save(explanation: Explanation, path: str) -> None:
 def render(explanation: Explanation) -> str:
     """The page as HTML text, free of surrogates: it always encodes as UTF-8."""
     parts = _parts(explanation)
-    return report.fill(
+    return _pages.fill(
         "why.html",
-        "why.js",
         a=_side(explanation.a),
         b=_side(explanation.b),
         lines=report.uri(panels.lines(explanation, WIDE)),
@@ -115,3 +114,6 @@ def _patches(heat: Heat) -> dict[str, Any]:
         "best": heat.best.ravel().tolist(),
         "cosine": [round(float(x), 3) for x in heat.values.ravel()],
     }
+
+
+_pages = report.Pages(percent=report.percent)
