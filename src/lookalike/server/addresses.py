@@ -80,15 +80,21 @@ class Address:
     def filtered(self) -> bool:
         return bool(self.folder or self.since or self.until or self.least)
 
+    @property
+    def part(self) -> str:
+        """The crop as "left,top,width,height"; empty for the whole picture."""
+        if self.crop is None:
+            return ""
+        return ",".join(f"{share:.4g}" for share in (self.crop.left, self.crop.top, self.crop.width, self.crop.height))
+
     def pairs(self) -> list[tuple[str, str]]:
         """Names and values as they stand in the address; what is as usual is left out."""
-        crop = ",".join(f"{share:.4g}" for share in _shares(self.crop)) if self.crop else ""
         found: Mapping[str, Any] = {
             "collection": self.collection,
             "image": self.image,
             "text": self.text,
             "not": self.unlike,
-            "crop": crop,
+            "crop": self.part,
             "k": "" if self.k == 20 else self.k,
             "verify": "1" if self.verify else "",
             "collapse": "1" if self.collapse else "",
@@ -165,7 +171,3 @@ def _box(text: str) -> Box | None:
     if not inside:  # NaN neither
         raise Problem(422, "crop: left,top,width,height are shares of the picture, 0 to 1")
     return Box(left, top, min(width, 1 - left), min(height, 1 - top))
-
-
-def _shares(box: Box) -> tuple[float, float, float, float]:
-    return box.left, box.top, box.width, box.height

@@ -84,8 +84,8 @@ if (ask) {
     location.assign(address());
   });
   byId("settings").addEventListener("change", (event) => {
-    const at_once = ["verify", "collapse", "k", "folder", "collection"].includes(event.target.name);
-    if (at_once && new URLSearchParams(address().split("?")[1]).size > 1) ask.requestSubmit();
+    const atOnce = ["verify", "collapse", "k", "folder", "collection"].includes(event.target.name);
+    if (atOnce && new URLSearchParams(address().split("?")[1]).size > 1) ask.requestSubmit();
   });
   byId("file").addEventListener("change", (event) => searchByFile(event.target.files[0]));
   brought(searchBy, fail);
