@@ -75,6 +75,7 @@ def test_an_address_is_written_as_it_is_read() -> None:
         "crop=0,0,nan,1",
         "crop=0.5,0,0.6,1",
         "crop=0,0,0,1",
+        "crop=1,0,0.0005,1",
         "crop=inf,0,1,1",
         "since=2020-13-01",
         f"text={'x' * 1001}",

@@ -167,7 +167,11 @@ def _box(text: str) -> Box | None:
         left, top, width, height = (float(part) for part in text.split(","))
     except ValueError:
         raise Problem(422, "crop: four numbers are needed: left,top,width,height") from None
-    inside = min(left, top) >= 0 and min(width, height) > 0 and max(left + width, top + height) <= 1.001
+    inside = (
+        0 <= min(left, top) <= max(left, top) < 1
+        and min(width, height) > 0
+        and max(left + width, top + height) <= 1.001
+    )
     if not inside:  # NaN neither
         raise Problem(422, "crop: left,top,width,height are shares of the picture, 0 to 1")
     return Box(left, top, min(width, 1 - left), min(height, 1 - top))
