@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from lookalike.models.tuning import usable_cores
+from lookalike.models.tuning import processor, usable_cores
 
 HERE = Path(__file__).resolve().parent
 SHARED = Path(os.environ.get("LOOKALIKE_SHARED", HERE.parent.parent / "shared"))
@@ -58,7 +58,7 @@ def write(
 def machine() -> dict[str, Any]:
     """The processor, how many cores we may use, the memory, and how busy they are with other things."""
     return {
-        "cpu": _line_of("/proc/cpuinfo", "model name") or platform.processor() or platform.machine(),
+        "cpu": processor(),
         "vector_units": [each for each in VECTOR_UNITS if each in (_line_of("/proc/cpuinfo", "flags") or "").split()],
         "cores": usable_cores(),
         "memory": _line_of("/proc/meminfo", "MemTotal"),

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Sequence
 from contextlib import suppress
-from importlib import metadata
-from typing import Any
 
 import numpy as np
 
-from lookalike import __version__, images
+from lookalike import images
 from lookalike.auditing import groups, labels, likeness, pairs, probes
 from lookalike.auditing.results import Audit
 from lookalike.collection import Collection
 from lookalike.errors import NoCollection, UnreadableImage, UsageError
 from lookalike.indexing import Progress
-from lookalike.models.tuning import usable_cores
+from lookalike.machine import machine, versions
 from lookalike.opening import open_collection
 from lookalike.searching import IMPORTED
 from lookalike.types import ImageRef
@@ -76,8 +73,8 @@ def audit(
         groups=tested,
         probes=made,
         notes=(*notes, *told),
-        machine={"cpu": _processor(), "cores": usable_cores(), "system": platform.platform(terse=True)},
-        versions=_versions(),
+        machine=machine(),
+        versions=versions(),
         kept=lambda image: _small(where, image),
     )
 
@@ -124,17 +121,3 @@ def _small(where: Collection, image: ImageRef) -> bytes | None:
     with suppress(UnreadableImage):
         return where.thumbnail(image.id) or images.thumbnail(image.path)
     return None
-
-
-def _processor() -> str:
-    with suppress(OSError, StopIteration), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return platform.processor() or platform.machine()
-
-
-def _versions() -> dict[str, Any]:
-    found = {"python": platform.python_version(), "lookalike": __version__}
-    for name in ("numpy", "pillow", "onnxruntime"):
-        with suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return found

@@ -20,10 +20,11 @@ from lookalike.bench.datasets import Dataset, read_predictions
 from lookalike.bench.datasets.dataset import such
 from lookalike.bench.linked import link_files, query_files
 from lookalike.bench.results import BenchReport, EntryResult
-from lookalike.bench.run import Run, machine, versions
+from lookalike.bench.run import Run
 from lookalike.collection import Collection
 from lookalike.errors import UsageError
 from lookalike.indexing import Progress
+from lookalike.machine import machine, versions
 from lookalike.ranking import SAMPLE
 from lookalike.store import PRIVATE
 from lookalike.types import ImageRef, Vectors

@@ -8,16 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import platform
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from lookalike import __version__
 from lookalike.bench.answers import Side, Task, answers
 from lookalike.bench.entries import Entry
 from lookalike.bench.measures import Ranking
@@ -173,20 +170,3 @@ def _kept(found: dict[str, Any], task: Task) -> tuple[dict[str, Ranking], int, f
 def _write(place: Path, data: dict[str, Any]) -> None:
     text = json.dumps(data)
     write_whole(place, lambda part: Path(part).write_text(text, encoding="utf-8"))
-
-
-def machine() -> dict[str, Any]:
-    """What figures of speed depend on."""
-    name = platform.processor() or platform.machine()
-    with suppress(OSError, StopIteration), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
-        name = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return {"cpu": name, "cores": usable_cores(), "system": platform.platform(terse=True)}
-
-
-def versions() -> dict[str, str]:
-    """What the copies and the vectors depend on."""
-    found = {"python": platform.python_version(), "lookalike": __version__}
-    for name in ("numpy", "pillow", "opencv-contrib-python-headless", "opencv-python-headless", "onnxruntime"):
-        with suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return found

@@ -54,7 +54,7 @@ def tuned(network: str, workers: int, open_with: Callable[[int], Run], batches: 
         open_with: opens the network with so many threads within a run.
         batches: what it can take at a time, in rising order.
     """
-    place, key = models_folder() / CACHE, f"{_machine()}, {workers} workers"
+    place, key = models_folder() / CACHE, f"{processor()}, {workers} workers"
     known = read_json(place)
     with suppress(KeyError, TypeError):
         found = Tuning(**known[key][network])
@@ -102,7 +102,8 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _machine() -> str:
+def processor() -> str:
+    """What the processor is called, as far as the system tells."""
     with suppress(OSError, StopIteration), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
         return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return platform.processor() or platform.machine()
