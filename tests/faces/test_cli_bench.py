@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -303,11 +304,27 @@ def test_unreadable_images_are_counted(photo_pixels: Photos, tmp_path: Path, cli
         (["--predictions-in", "absent.csv"], "absent.csv: no such file"),
         (["--predictions", "p.csv", "--model", "color", "--model", "hog"], "name one --model"),
         (["--descriptors", "d.hdf5"], "name one --model"),
+        (["--descriptors", "d.hdf5", "--model", "color+hog"], "they are one model's"),
+        (["--descriptors", "references/R000000.jpg", "--model", "color"], "that is a picture's name"),
+        (["--predictions", "references", "--model", "color"], "that is a folder"),
         (["--model", "nonsense"], "nonsense"),
     ],
 )
-def test_what_disc21_cannot_be_asked(disc21: Path, cli: Cli, words: list[str], why: str) -> None:
-    told(cli("bench", "--dataset", "disc21", "--root", disc21, *words), why)
+def test_what_disc21_cannot_be_asked(
+    disc21: Path, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch, words: list[str], why: str
+) -> None:
+    monkeypatch.chdir(disc21)
+    told(cli("bench", "--dataset", "disc21", "--root", disc21, "--into", tmp_path / "b", *words), why)
+    assert not (tmp_path / "b").exists(), "told before all the work"
+
+
+def test_descriptors_without_their_library(
+    disc21: Path, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    where = ("bench", "--dataset", "disc21", "--root", disc21, "--into", tmp_path / "b")
+    told(cli(*where, "--model", "color", "--descriptors", tmp_path / "d.hdf5"), "pip install 'lookalike[hdf5]'")
+    assert not (tmp_path / "b").exists(), "told before all the work"
 
 
 def test_predictions_with_unknown_ids(disc21: Path, tmp_path: Path, cli: Cli) -> None:

@@ -10,12 +10,14 @@ from pathlib import Path
 import click
 
 from lookalike.bench.dataset_run import DatasetRun, thinned
-from lookalike.bench.datasets import READERS, Dataset, Files, read, write_descriptors, write_predictions
+from lookalike.bench.datasets import READERS, Dataset, Files, hdf5, read, write_descriptors, write_predictions
+from lookalike.bench.entries import Entry
 from lookalike.bench.folder_run import ORIGINALS, bench
 from lookalike.bench.pictures import picture_of
 from lookalike.cli import INTERRUPTED
 from lookalike.cli.output import echo_json, echo_text, note, progress
 from lookalike.errors import UsageError
+from lookalike.formats import is_image_name
 from lookalike.models import registry
 from lookalike.store import PRIVATE
 from lookalike.writing import write_whole
@@ -80,9 +82,9 @@ def command(
     for out in outs:
         if Path(out).suffix.lower() not in ENDINGS:
             raise UsageError(f"--out {out}: name a file that ends in {', '.join(ENDINGS)}")
-    for path in (*outs, predictions, descriptors):  # before hours of work
-        if path is not None and not Path(path).absolute().parent.is_dir():
-            raise UsageError(f"{path}: cannot be written: no such folder: name a file in one that exists")
+    for path in (*outs, predictions, descriptors):
+        if path is not None:
+            _writable(path)
     special = {
         "--root": root,
         "--distractors": distractors,
@@ -144,6 +146,16 @@ def command(
             echo_text(line)
 
 
+def _writable(path: str) -> None:
+    """Raises UsageError for what cannot, or must not, be written: before hours of work."""
+    if not Path(path).absolute().parent.is_dir():
+        raise UsageError(f"{path}: cannot be written: no such folder: name a file in one that exists")
+    if Path(path).is_dir():
+        raise UsageError(f"{path}: cannot be written: that is a folder: name a file")
+    if is_image_name(path):
+        raise UsageError(f"{path}: that is a picture's name: name another file")
+
+
 def _dataset(folder: str | None, dataset: str | None, root: str | None, special: Sequence[str]) -> Dataset | None:
     """The data set that is meant, if it is one; `special` are the options given that go with one alone."""
     if dataset is None:
@@ -182,3 +194,7 @@ def _refuse(
             raise UsageError(f"{option}: such files are of DISC21, not of {data.name}")
         if option != "--predictions-in" and len(set(entries)) != 1:
             raise UsageError(f"{option} {path}: name one --model, whose they are")
+    if descriptors is not None:
+        if len(Entry.parse(entries[0]).models) > 1:
+            raise UsageError(f"--descriptors {descriptors}: they are one model's: name a single one")
+        hdf5()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lookalike.bench.datasets import coco, copydays, disc21, labelled, revisited
 from lookalike.bench.datasets.dataset import Dataset, Edits, Files, Query
-from lookalike.bench.datasets.descriptors import read_descriptors, write_descriptors
+from lookalike.bench.datasets.descriptors import hdf5, read_descriptors, write_descriptors
 from lookalike.bench.datasets.predictions import CAP, capped, read_predictions, write_predictions
 from lookalike.errors import UsageError
 from lookalike.writing import showable
@@ -36,6 +36,7 @@ __all__ = [
     "Files",
     "Query",
     "capped",
+    "hdf5",
     "read",
     "read_descriptors",
     "read_predictions",

@@ -26,7 +26,7 @@ _MOST_PACKED = 100
 
 def write_descriptors(path: str | os.PathLike[str], names: Sequence[str], vectors: Vectors) -> None:
     """Write (n, dim) vectors and their n names, which keep no suffix. Raises UsageError, StorageError."""
-    h5py = _h5py()
+    h5py = hdf5()
     rows = np.ascontiguousarray(vectors, dtype=np.float32)
     if rows.ndim != 2 or len(rows) != len(names):
         raise UsageError(f"{showable(os.fspath(path))}: {len(names)} names for vectors of shape {rows.shape}")
@@ -45,7 +45,7 @@ def read_descriptors(path: Path) -> tuple[list[str], Vectors]:
 
     Raises UsageError for a file that is none, is damaged, names an image twice, or holds what is not finite.
     """
-    h5py = _h5py()
+    h5py = hdf5()
     shown = showable(str(path))
     if not path.is_file():
         raise UsageError(f"{shown}: no such file")
@@ -99,7 +99,8 @@ def _names(names: Any, shown: str) -> list[str]:
     return found
 
 
-def _h5py() -> Any:
+def hdf5() -> Any:
+    """The library that reads and writes it. Raises UsageError where it is not there."""
     try:
         return importlib.import_module("h5py")
     except ImportError as error:
