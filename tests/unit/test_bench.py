@@ -136,6 +136,8 @@ def test_a_whole_run_and_once_more(tiles: Path, tmp_path: Path) -> None:
     by_name = {row["model"]: row for row in told["rows"]}
     assert by_name["color"]["images_per_second"] > 0
     assert by_name["color|whiten:16"]["bytes_per_vector"] == 2 * (facts["fitting"] - 1) == 20, "so few tell no more"
+    assert by_name["color|whiten:16"]["note"].startswith("whitened to 10 dimensions")
+    assert by_name["color"]["note"] is None
     for row in told["rows"]:
         for measure in ("accuracy@1", "accuracy@3", "uap", "recall@p90"):
             assert 0 <= row[measure]["low"] <= row[measure]["value"] <= row[measure]["high"] <= 1

@@ -20,9 +20,10 @@ def render(report: BenchReport) -> str:
         f"# Benchmark: {_text(report.dataset.name)}",
         f"{_text(report.folder)}: {asked}, {counted(len(report.dataset.gallery), 'image')}, seed {report.seed}.",
         _text(report.recommendation()),
-        f"Shares in percent, with 95% intervals from a bootstrap over the {units}. Ties count against a method.",
+        f"Shares in percent, with 95% intervals from a bootstrap over the {units}. Ties count against a method."
+        " CPU-ms a query count all but embedding the query as it is.",
         _table(
-            ["entry", *map(title, measures), "images/s", "bytes a vector", "ms a query"],
+            ["entry", *map(title, measures), "images/s", "bytes a vector", "CPU-ms a query"],
             [[_text(row.model), *_figures(row, measures)] for row in rows],
         ),
     ]

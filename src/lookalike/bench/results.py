@@ -35,7 +35,8 @@ GROUPS = ("grade", "operator")
 class EntryResult:
     """What an entry answered: by query id, names and scores, the best first; a query that is missing found nothing.
 
-    Scores decide, and not the order: among equal ones the wrong come first. `note` is for the reader.
+    Scores decide, and not the order: among equal ones the wrong come first. `ms_per_query` are those of all
+    cores together, without embedding the query as it is. `note` is for the reader.
     """
 
     model: str

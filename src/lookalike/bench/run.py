@@ -19,6 +19,7 @@ from lookalike.bench.answers import Side, Task, answers
 from lookalike.bench.entries import Entry
 from lookalike.bench.measures import Ranking
 from lookalike.bench.results import EntryResult
+from lookalike.bench.words import counted
 from lookalike.collection import Collection
 from lookalike.errors import ModelUnavailable, UnreadableImage
 from lookalike.indexing import Progress
@@ -115,6 +116,11 @@ class Run:
             kept = rankings, 2 * numbers, round(spent * 1e3, 3)
             _write(place, dict(zip(_KEPT, kept, strict=True)))
         rankings, size, milliseconds = kept
+        notes = [note] if note else []
+        if size < 2 * entry.whiten * len(entry.models):
+            notes.append(
+                f"whitened to {counted(size // 2, 'dimension')}: there are no more, or too few pictures to fit"
+            )
         together = [self.speeds[name] for name in entry.models if name in self.speeds]
         seconds = sum(spent / count for count, spent in together)
         return EntryResult(
@@ -123,7 +129,7 @@ class Run:
             images_per_second=1 / seconds if len(together) == len(entry.models) else None,
             bytes_per_vector=size,
             ms_per_query=milliseconds,
-            note=note,
+            note="; ".join(notes) or None,
         )
 
     def _key(self, entry: Entry, task: Task) -> str:

@@ -9,11 +9,11 @@ from typing import Any
 
 from lookalike.stats import Interval
 
-_TITLES = {"accuracy@3": "top 3", "uap": "µAP", "recall@p90": "recall@P90"}
+_TITLES = {"accuracy@3": "top 3", "uap": "µAP", "recall@p90": "recall@P90", "map@r": "mAP@R"}
 
 
 def title(measure: str) -> str:
-    """What a measure is called over a column: µAP, mAP/medium, mP@10/hard."""
+    """What a measure is called over a column: µAP, mAP@R, mAP/medium, mP@10/hard."""
     return _TITLES.get(
         measure, re.sub("^ma?p(?=[@/]|$)", lambda found: found[0].replace("p", "P").replace("a", "A"), measure)
     )

@@ -28,6 +28,7 @@ function picture(number, words) {
 function shown(label, number, words, verdict) {
   const figure = made("figure", "", verdict);
   const caption = made("p", "", "fine");
+  caption.title = words;
   caption.append(made("bdi", words));
   figure.append(made("figcaption", label), picture(number, words || label), caption);
   return figure;
