@@ -136,7 +136,8 @@ def test_unreadable_images_of_a_folder_are_counted(album: Path, tmp_path: Path, 
     for _ in range(2):
         result = cli("bench", folder, "--model", "color", "--originals", "5", "--json")
         assert result.json["facts"]["unreadable"] == 1
-        assert "left out, unreadable: 1" in result.err
+        assert result.json["warnings"] == ["1 unreadable image left out, such as damaged.jpg"]
+        assert "photos: 1 unreadable image left out, such as damaged.jpg\n" in result.err
 
 
 WAITING = """

@@ -25,6 +25,7 @@ from lookalike import images
 from lookalike.bench import copies
 from lookalike.bench.answers import Side, Task
 from lookalike.bench.datasets import Dataset, Edits, Query
+from lookalike.bench.datasets.dataset import such
 from lookalike.bench.entries import Entry
 from lookalike.bench.plan import Plan, plan
 from lookalike.bench.results import BenchReport
@@ -90,14 +91,14 @@ class _FolderRun(Run):
 
     def report(self) -> BenchReport:
         with self.clock("duplicates"):
-            photos, unreadable = self.indexed()
+            photos, lost = self.indexed()
         with self.clock("embedding"):
             pictures = {os.path.relpath(ref.path, self.folder): ref for ref in self.distinct(photos)}
             sources = self.sources(photos, {ref.id for ref in pictures.values()})
         with self.clock("duplicates"):
             kept = self.collapsed(photos, pictures)
         left_out = [counted(len(pictures) - len(kept), "near-duplicate")] if len(kept) < len(pictures) else []
-        left_out += [f"{unreadable:,} unreadable"] if unreadable else []
+        left_out += [f"{len(lost):,} unreadable"] if lost else []
         besides = f" (left out: {', '.join(left_out)})" if left_out else ""
         dealt = plan(kept, self.seed, self.originals, besides=besides)
         with self.clock("copies"):
@@ -111,7 +112,7 @@ class _FolderRun(Run):
         with self.clock("ranking"):
             results = [self.answered(entry, task, self.unread(entry, asked)) for entry in self.entries]
         facts = {
-            "unreadable": unreadable,
+            "unreadable": len(lost),
             "images": len(pictures),
             "near_duplicates": len(pictures) - len(kept),
             "gallery": len(dealt.gallery),
@@ -130,17 +131,18 @@ class _FolderRun(Run):
             versions=versions(),
             seed=self.seed,
             facts=facts,
+            warnings=[such(len(lost), "unreadable image", "unreadable images", "left out", lost[0])] if lost else [],
         )
 
     # -- the folder's own images -------------------------------------------------------------------------------------
 
-    def indexed(self) -> tuple[Collection, int]:
-        """The images, with the hashes that tell near-duplicates, and how many could not be read."""
+    def indexed(self) -> tuple[Collection, list[str]]:
+        """The images, with the hashes that tell near-duplicates, and the names of those that could not be read."""
         photos = Collection(self.home / "photos", self.folder)
         report = photos.add(models=HASHES, workers=self.workers, progress=self.tell)
         if report.interrupted:
             raise KeyboardInterrupt
-        return photos, len(report.unreadable)
+        return photos, [os.path.relpath(path, self.folder) for path, _ in report.unreadable]
 
     def sources(self, photos: Collection, wanted: AbstractSet[str]) -> dict[str, Collection]:
         """Where each model's vectors are: in the folder's own collection, if that has them all, or made now."""

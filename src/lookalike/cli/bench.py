@@ -121,10 +121,8 @@ def command(
     except KeyboardInterrupt:
         note("interrupted: what was done is kept, run it again to go on")
         ctx.exit(INTERRUPTED)
-    if unreadable := report.facts.get("unreadable"):
-        note(f"{place}: left out, unreadable: {unreadable:,}")
     for warning in report.warnings:
-        note(f"{dataset}: {warning}")
+        note(f"{dataset or place}: {warning}")
     if predictions is not None:
         (rankings,) = (result.rankings for result in report.results if result.model == entries[0])
         left_out = write_predictions(predictions, rankings)
