@@ -120,6 +120,7 @@ class _FolderRun(Run):
             "backgrounds": len(dealt.backgrounds),
             "queries": len(queries),
             "negatives": sum(not query.truths for query in queries),
+            "images_per_second": f"of the copies, {SIDE} pixels wide or high at most",
             "seconds": self.told_seconds,
         }
         files = {name: Path(self.folder, name) for name in dealt.gallery}
