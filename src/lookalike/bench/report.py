@@ -116,12 +116,13 @@ class _Gallery:
     """By name: its number in the page, and its data URI."""
 
     def __post_init__(self) -> None:
-        queries = [query for query in self.report.asked if query.truth is not None]
+        queries = self.report.asked
         order = np.random.default_rng(self.report.seed).permutation(len(queries)).tolist()
         self._query = {queries[i].id: queries[i] for i in order}
         self._rank = {id_: rank for rank, id_ in enumerate(self._query)}
         self._result = {result.model: result for result in self.report.results}
         self._right = {model: self.report.first_right(model) for model in self._result}
+        self._labelled = _two_of_each(self.report.dataset.labels)
         for self.listed in (LISTED, LISTED // 2, LISTED // 3, LISTED // 6, 1):
             self.shown = {(pair.a, pair.b): self._lists(pair) for pair in self.report.pairs()}
             names = dict.fromkeys(name for pair in self.shown for name in self._needed(pair))
@@ -145,7 +146,14 @@ class _Gallery:
             return Answer(None, 0.0, False, False)
         name, score = max(ranking, key=lambda hit: hit[1])
         right = self._right[model][query.id]
-        return Answer(name, float(score), right, not right and name == query.truth)
+        return Answer(name, float(score), right, not right and self.report.dataset.is_right(query, name))
+
+    def match(self, query: Query) -> str | None:
+        """What is to be found: where that are several, one that is not hard to find."""
+        if query.truths:
+            return min(query.truths - query.hard or query.truths)
+        labels = sorted(self.report.dataset.labels.get(query.id, ()))
+        return next((name for label in labels for name in self._labelled[label] if name != query.id), None)
 
     def as_data(self) -> Markup:
         """What the script needs to show the other pairs, as JSON that ends no script element."""
@@ -154,8 +162,9 @@ class _Gallery:
         data = {
             "models": [showable(model) for model in self.numbers],
             "queries": [
-                [showable(_heading(query)), showable(query.truth or ""), self.number(id_), self.number(query.truth)]
+                [showable(_heading(query)), showable(match or ""), self.number(id_), self.number(match)]
                 for id_, query in used.items()
+                for match in [self.match(query)]
             ],
             "answers": [[self._answer_data(model, query) for query in used.values()] for model in self.numbers],
             "pairs": {
@@ -187,9 +196,19 @@ class _Gallery:
     def _needed(self, models: tuple[str, str]) -> Iterator[str]:
         for queries in self.shown[models].values():
             for query in queries:
-                for name in (query.id, query.truth, *(self.answer(model, query).name for model in models)):
+                for name in (query.id, self.match(query), *(self.answer(model, query).name for model in models)):
                     if name is not None:
                         yield name
+
+
+def _two_of_each(labels: Mapping[str, frozenset[str]]) -> dict[str, list[str]]:
+    """By label, the first two names: one of them is not the query."""
+    found: dict[str, list[str]] = {}
+    for name, each in labels.items():
+        for label in each:
+            if len(some := found.setdefault(label, [])) < 2:
+                some.append(name)
+    return found
 
 
 def _heading(query: Query) -> str:
