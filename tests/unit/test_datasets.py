@@ -91,6 +91,9 @@ def test_disc21_final_and_the_article(disc21: Path) -> None:
     assert "1 query left out" in warning
     assert "Q00002" in warning
     refused("disc21", disc21, "public_ground_truth.csv, line 4", "R000000 in references/", "disc21-article")
+    (disc21 / "references" / "R000002.jpg").unlink()
+    with pytest.raises(UsageError, match=r"2 queries lack a file\): complete the data$"):
+        read("disc21-article", disc21)
 
 
 @pytest.mark.parametrize(

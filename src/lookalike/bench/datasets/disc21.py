@@ -58,14 +58,14 @@ def read(name: str, root: Path) -> Dataset:
     asked = {query: known for query, known in truth.truths.items() if known or not article}
     absent = [query for query in asked if query not in images or not asked[query] <= references.relative.keys()]
     if absent and not article:
-        raise _absent(path, truth, absent, images, references)
+        raise _absent(path, truth, absent, images, references, article)
     if absent:
         warnings.append(
             f"{path.name}: " + such(len(absent), "query", "queries", "left out for want of files", absent[0])
         )
         asked = {query: known for query, known in asked.items() if query not in set(absent)}
         if not asked:
-            raise _absent(path, truth, absent, images, references)
+            raise _absent(path, truth, absent, images, references, article)
     unnamed = [query for query in images if query not in truth.truths] if not article else []
     if unnamed and all(truth.truths.values()):  # it names matches only: whatever else is there has none
         warnings.append(
@@ -102,12 +102,14 @@ def _ground_truth(root: Path, names: tuple[str, ...]) -> Path:
     raise UsageError(f"{showable(str(root))}: no ground truth: it must hold {', '.join(names[:-1])} or {names[-1]}")
 
 
-def _absent(path: Path, truth: GroundTruth, absent: list[str], images: Files, references: Files) -> UsageError:
+def _absent(
+    path: Path, truth: GroundTruth, absent: list[str], images: Files, references: Files, article: bool
+) -> UsageError:
     first = absent[0]
     where = images.folder if first not in images else references.folder
     missing = first if first not in images else min(truth.truths[first] - references.relative.keys())
     return UsageError(
         f"{showable(str(path))}, line {truth.lines[first]:,}: no image {showable(missing)} in {where.name}/"
-        f" ({counted(len(absent), 'query lacks', 'queries lack')} a file): complete the data, or take disc21-article,"
-        " which leaves them out"
+        f" ({counted(len(absent), 'query lacks', 'queries lack')} a file): complete the data"
+        + ("" if article else ", or take disc21-article, which leaves them out")
     )
