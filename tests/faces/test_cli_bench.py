@@ -130,6 +130,11 @@ def test_neither_a_folder_nor_a_data_set(tmp_path: Path, cli: Cli) -> None:
     told(cli("bench", "--dataset", "copydays", "--root", tmp_path), "no folder of originals")
 
 
+def test_names_in_errors_cannot_play_with_the_terminal(lookalike_cli: Cli) -> None:
+    name = "red\x1b[31m, a\rline, \u202egpj.exe, \udcff"
+    told(lookalike_cli("bench", name), r"red\x1b[31m, a\rline, \u202egpj.exe, \udcff: no such folder")
+
+
 def test_unreadable_images_of_a_folder_are_counted(album: Path, tmp_path: Path, cli: Cli) -> None:
     folder = tmp_path / "photos"
     shutil.copytree(album, folder, ignore=shutil.ignore_patterns(".*"))

@@ -137,5 +137,7 @@ def _explain(error: Exception) -> int:
 
 
 def _say(message: str) -> None:
+    """One line, in which names cannot move the cursor, nor hide what they are."""
     line = " ".join(message.split("\n"))
-    click.echo(f"lookalike: {line.encode(errors='backslashreplace').decode()}", err=True)
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+    click.echo(f"lookalike: {shown}", err=True)
