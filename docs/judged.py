@@ -48,6 +48,19 @@ The seeds claim {" and ".join(map(str, agreement["claims"]))} differences, {agre
 near-duplicates and making copies took {own:.0%} of the time.
 
 {provenance(first)}
+{_overhead()}"""
+
+
+def _overhead() -> str:
+    measured = results("copies_overhead")
+    if measured is None:
+        return ""
+    entries = ", ".join(f"`{entry}`" for entry in measured["entries"])
+    return f"""
+Of {entries} on {measured["images"]:,} photos, from an empty place to the last report, {measured["own_share"]:.1%} of
+{measured["total_seconds"]:.0f} seconds were the harness's own.
+
+{provenance(measured)}
 """
 
 
