@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 import lookalike
+from lookalike.errors import UsageError
 
 
 def features(folder: str, model: str) -> pd.DataFrame:
@@ -29,11 +30,18 @@ def features(folder: str, model: str) -> pd.DataFrame:
 
 def nearest(flags: pd.DataFrame, country: str, k: int = 5) -> pd.DataFrame:
     """The k flags most like a country's, by cosine: of vectors of length 1, that is their product."""
+    if country not in flags["country"].values:
+        raise UsageError(f"no flag is called {country!r}: choose from {', '.join(flags['country'])}")
     query = flags.loc[flags["country"] == country, "features"].iloc[0]
     flags = flags.assign(cosine=np.stack(flags["features"]) @ query)
     return flags[flags["country"] != country].nlargest(k, "cosine")
 
 
 if __name__ == "__main__":
+    if len(sys.argv) not in (3, 4):
+        sys.exit("usage: dataframe.py FOLDER COUNTRY [MODEL]")
     folder, country, model = [*sys.argv[1:], "layout"][:3]
-    print(nearest(features(folder, model), country)[["country", "cosine"]].to_string(index=False))
+    try:
+        print(nearest(features(folder, model), country)[["country", "cosine"]].to_string(index=False))
+    except lookalike.LookalikeError as error:
+        sys.exit(f"dataframe.py: {error}")

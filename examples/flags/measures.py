@@ -134,7 +134,7 @@ def by_relation(finds: Finds, pairs: Sequence[Pair], flags: Mapping[str, Flag]) 
         if ways := both_ways(own, flags):
             hits = sum(finds[a].rank(b) <= TOP for a, b in ways)
             told[relation] = {
-                "similar": own[0].similar,
+                "similar": " or ".join(dict.fromkeys(pair.similar for pair in own)),
                 "pairs": len(ways) // 2,
                 "recall@3": round(hits / len(ways), 4),
             }

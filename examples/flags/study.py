@@ -58,6 +58,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--into", type=Path, help="keep the collection in this folder, for the next time")
     parser.add_argument("--seed", type=int, default=7, help="of the intervals [%(default)s]")
     options = parser.parse_args()
+    if options.seed < 0:
+        parser.error("argument --seed: must be 0 or more")
     options.model = list(dict.fromkeys(options.model or MODELS))
     return options
 
@@ -72,7 +74,7 @@ def lines(told: dict[str, Any]) -> list[str]:
     """The figures for people to read."""
     wide = max(map(len, [*told["models"], "best possible"]))
     found = [
-        f"{told['files']} files, {told['drawings']} drawings, {told['pairs']} pairs that people call similar",
+        f"{told['files']} files, {told['drawings']} drawings, pairs that people call similar: {told['pairs']}",
         "",
         f"{'model':{wide}}  nine tests  recall@1  recall@3  95 %          recall@5  MRR",
     ]

@@ -23,6 +23,8 @@ NINE_TESTS = (
 )
 """Flags that an encyclopaedia lists as similar: four the article looks at, and five it leaves to its readers."""
 
+RATINGS = ("yes", "partly", "no")
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -52,7 +54,9 @@ def read_pairs(path: Path, countries: Countries) -> list[Pair]:
     found = []
     for row in read_rows(path, "relation", "expect_similar"):
         a, b = (_side(row, side, path, countries) for side in "ab")
-        found.append(Pair(a, b, row["relation"], row["expect_similar"], row.get("note", "")))
+        if (similar := row["expect_similar"].strip().lower()) not in RATINGS:
+            raise UsageError(f"{path}: expect_similar {row['expect_similar']!r}: one of {', '.join(RATINGS)} is wanted")
+        found.append(Pair(a, b, row["relation"], similar, row.get("note", "")))
     return found
 
 

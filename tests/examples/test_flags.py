@@ -124,6 +124,7 @@ def test_a_collection_that_is_kept(study: Study, flags: Path, tmp_path: Path) ->
         (("--same", "names.csv"), "names.csv: no column iso2_members"),
         (("--pairs", "strangers.csv"), "strangers.csv: rates no two flags of flags as similar"),
         (("--pairs", "nameless.csv"), "nameless.csv: a pair without iso2_b, name_b and file_b"),
+        (("--pairs", "maybe.csv"), "maybe.csv: expect_similar 'maybe': one of yes, partly, no is wanted"),
         (("--html", "flags/td.png"), "flags/td.png: the page goes into a file that ends in .html"),
         (("--html", "nowhere/page.html"), "nowhere/page.html: cannot be written"),
     ],
@@ -133,6 +134,7 @@ def test_errors_are_one_line(
 ) -> None:
     place = flags.parent
     (place / "strangers.csv").write_text("name_a,name_b,relation,expect_similar\nOz,Mordor,similar,yes\n")
+    (place / "maybe.csv").write_text("name_a,name_b,relation,expect_similar\nChad,Romania,similar,maybe\n")
     (place / "nameless.csv").write_text("name_a,name_b,relation,expect_similar\nChad,,similar,yes\n")
     monkeypatch.chdir(place)
     lists = ("--pairs", "pairs.csv", "--model", "color")

@@ -83,6 +83,23 @@ def test_dataframe(flags: Path) -> None:
     assert not (flags / ".lookalike").exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("flags", "xx"), "dataframe.py: no flag is called 'xx': choose from "),
+        (("nowhere", "td"), "nowhere: no such folder: name a folder of images"),
+        (("flags", "td", "layuot"), "dataframe.py: no model is called 'layuot': did you mean layout"),
+        (("flags",), "usage: dataframe.py FOLDER COUNTRY [MODEL]"),
+    ],
+)
+def test_dataframe_says_what_is_wrong(flags: Path, arguments: tuple[str, ...], says: str) -> None:
+    pytest.importorskip("pandas", reason="the extra 'streamlit' brings pandas")
+    done = run_command(sys.executable, FLAGS / "dataframe.py", *arguments, cwd=flags.parent)
+    assert (done.code, done.out) == (1, "")
+    assert says in done.err
+    assert done.err.count("\n") == 1
+
+
 def test_app(flags: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     testing = pytest.importorskip("streamlit.testing.v1", reason="the extra 'streamlit' brings it")
     monkeypatch.setattr(sys, "argv", ["app.py", str(flags), "layout", "color"])
