@@ -118,7 +118,7 @@ def test_what_was_compiled_is_run_for_every_way(vit: str, flag: Picture) -> None
         ("sift@pad", "'sift' takes pictures in their own shape: leave --aspect pad out for it"),
         ("layout@pad@crop", "choose one of squash, pad, crop"),
         ("layout@pad@pad", "choose one of squash, pad, crop"),
-        ("layout@stretch", "has nothing to pool in another way"),
+        ("layout@stretch", "has nothing to pool in another way: leave @stretch out, or choose one of @squash, @pad"),
     ],
 )
 def test_what_makes_no_sense_is_told_in_one_line(name: str, message: str) -> None:

@@ -310,7 +310,8 @@ def _of_repository(repository: str, name: str, pool: str | None) -> ModelCard:
 def _pooled(row: ModelCard, name: str, pool: str) -> ModelCard:
     """A row of the catalogue that pools another way."""
     if row.options.get("pool") is None:
-        raise UsageError(f"{row.name!r} has nothing to pool in another way: leave --pool out")
+        ways = ", ".join(f"@{way}" for way in (*aspects.ASPECTS, compiled.INT8))
+        raise UsageError(f"{row.name!r} has nothing to pool in another way: leave @{pool} out, or choose one of {ways}")
     folder = weights.find(row)
     if folder is None:
         raise ModelUnavailable(weights.missing_message(row))
