@@ -40,6 +40,8 @@ def test_two_unnamed_lists_are_shown_beside_the_query(vote: Page, collection: lo
     for side in vote.locator(".list").all():
         assert side.locator("img").count() == 6
         assert not {"color", "phash", *(model.name for model in collection.entries())} & set(side.inner_text().split())
+    whole = vote.locator("#ballot img").evaluate_all("all => all.map(each => getComputedStyle(each).objectFit)")
+    assert set(whole) == {"contain"}
     left, right = vote.locator(".list").all()
     boxes = left.bounding_box(), right.bounding_box()
     assert boxes[0]["y"] == boxes[1]["y"]
