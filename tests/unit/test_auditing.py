@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -261,6 +262,9 @@ def test_a_bias_is_found_in_a_collection(marked: Path, models: None, tmp_path: P
     assert secret.effect.low <= 0.36 / 1.36 <= secret.effect.high
     assert secret.neighbours.model > secret.neighbours.looks + 0.2
     assert "A bias by secret, beyond looks." in words.headlines(found)
+    far = replace(secret, neighbours=replace(secret.neighbours, model=0.2, looks=0.3))
+    for each, said in ((secret, False), (far, True)):
+        assert ("though not so that neighbours show it" in words.grouping(found, each)) is said
     assert {what for what, _, _ in seen} == {"vectors", "neighbours", "groups", "probes"}
     told = found.to_json()
     assert told["groups"][0]["effect"]["p"] <= 1

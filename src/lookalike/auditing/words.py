@@ -104,10 +104,11 @@ def grouping(audit: Audit, found: Grouping) -> str:
             f" references ({strongest[1].in_deviations[0]:+.2f}). Looks that these do not see are reason enough."
         )
     more = "" if strongest else " With one reference alone, looks that it does not see may be the reason: name another."
+    near = found.neighbours
+    shown = "" if near.model > near.looks else ", though not so that neighbours show it"
     return (
-        f"{model} finds images of the same {name} more alike than they look ({size}): of the {NEAREST} nearest,"
-        f" {percent(found.neighbours.model)} have the same {name}; by looks it would be"
-        f" {percent(found.neighbours.looks)}.{more}"
+        f"{model} finds images of the same {name} more alike than they look ({size}){shown}: of the {NEAREST} nearest,"
+        f" {percent(near.model)} have the same {name}; by looks it would be {percent(near.looks)}.{more}"
     )
 
 
