@@ -11,6 +11,7 @@ from lookalike.auditing.pairs import FAR
 from lookalike.auditing.results import Audit
 from lookalike.report import Pages, data_uri, uri
 from lookalike.types import ImageRef
+from lookalike.wording import listed
 
 
 def render(audit: Audit) -> str:
@@ -20,6 +21,7 @@ def render(audit: Audit) -> str:
         "audit.html",
         audit=audit,
         words=words,
+        visual=listed(audit.visual),
         pictures={id_: data_uri(picture) for id_, picture in kept.items() if picture},
         block=BLOCK,
         far=FAR,

@@ -10,6 +10,7 @@ from lookalike.auditing.pairs import FAR
 from lookalike.auditing.probes import Context, Probes, Typographic
 from lookalike.auditing.results import Audit
 from lookalike.stats import Interval
+from lookalike.wording import listed
 
 
 def percent(share: float) -> str:
@@ -34,11 +35,6 @@ def shares(interval: Interval) -> str:
 def chance(p: float) -> str:
     """A p value."""
     return f"{p:.4f}" if p < 0.01 else f"{p:.2f}"
-
-
-def listed(names: Sequence[str]) -> str:
-    """a, b and c"""
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def joined(audit: Audit) -> str:

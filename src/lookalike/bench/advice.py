@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lookalike.bench.results import BenchReport, Pair, Row
-from lookalike.bench.words import chance, counted, listed, number, percent, points, span, title
+from lookalike.bench.words import chance, number, percent, points, span, title
 from lookalike.stats import Interval
+from lookalike.wording import counted, listed
 
 REACH = 0.05
 """An entry is within reach of the best where its loss, at the far end of the interval, is no more than this."""

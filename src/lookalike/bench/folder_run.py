@@ -31,13 +31,13 @@ from lookalike.bench.plan import Plan, plan
 from lookalike.bench.results import BenchReport
 from lookalike.bench.run import Run
 from lookalike.bench.twins import HASHES, near_duplicates
-from lookalike.bench.words import counted
 from lookalike.collection import Collection
 from lookalike.errors import UsageError
 from lookalike.indexing import Progress, existing_folder
 from lookalike.machine import machine, versions
 from lookalike.store import PRIVATE
 from lookalike.types import ImageRef, Pixels
+from lookalike.wording import counted
 from lookalike.writing import write_whole
 
 SIDE = 800

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 
 from lookalike.bench.results import GROUPS, BenchReport, Row
-from lookalike.bench.words import chance, counted, number, plain, points, sentence, share, title
+from lookalike.bench.words import chance, number, plain, points, sentence, share, title
+from lookalike.wording import counted
 from lookalike.writing import showable
 
 

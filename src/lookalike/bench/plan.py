@@ -14,8 +14,8 @@ import numpy as np
 
 from lookalike.bench.copies import GRADES, OPERATORS, Grade, Step
 from lookalike.bench.datasets import Edits, Query
-from lookalike.bench.words import counted
 from lookalike.errors import UsageError
+from lookalike.wording import counted
 
 FEWEST_IMAGES = 30
 BACKGROUNDS, NEGATIVES, FITTING = 0.08, 0.12, 0.20

@@ -19,9 +19,10 @@ from markupsafe import Markup
 from lookalike.bench import plots
 from lookalike.bench.datasets import Query
 from lookalike.bench.results import GROUPS, BenchReport, Pair, Row
-from lookalike.bench.words import chance, counted, number, percent, plain, points, sentence, share, span, title
+from lookalike.bench.words import chance, number, percent, plain, points, sentence, share, span, title
 from lookalike.report import Pages, data_uri
 from lookalike.stats import Interval
+from lookalike.wording import counted
 from lookalike.writing import showable
 
 LISTED = 12

@@ -19,7 +19,6 @@ from lookalike.bench.answers import Side, Task, answers
 from lookalike.bench.entries import Entry
 from lookalike.bench.measures import Ranking
 from lookalike.bench.results import EntryResult
-from lookalike.bench.words import counted
 from lookalike.collection import Collection
 from lookalike.errors import ModelUnavailable, UnreadableImage
 from lookalike.indexing import Progress
@@ -28,6 +27,7 @@ from lookalike.models import registry
 from lookalike.models.tuning import usable_cores
 from lookalike.places import read_json
 from lookalike.types import ImageRef
+from lookalike.wording import counted
 from lookalike.writing import write_whole
 
 _KEPT = ("rankings", "bytes_per_vector", "ms_per_query")

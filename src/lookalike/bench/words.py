@@ -1,10 +1,9 @@
-"""Figures and counts as words, the same in every report."""
+"""Figures and facts as words, the same in every report."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
 from typing import Any
 
 from lookalike.stats import Interval
@@ -22,16 +21,6 @@ def title(measure: str) -> str:
 def sentence(text: str) -> str:
     """With a capital in front, but for names such as mAP."""
     return text if text[1:2].isupper() else text[:1].upper() + text[1:]
-
-
-def listed(names: Sequence[str], word: str = "and") -> str:
-    """One, two and three."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {word} {names[-1]}"
-
-
-def counted(number: int, one: str, more: str | None = None) -> str:
-    """A number and its noun."""
-    return f"{number:,} {one if number == 1 else more or one + 's'}"
 
 
 def percent(share: float) -> str:

@@ -22,6 +22,7 @@ import numpy as np
 from lookalike.collection import Collection
 from lookalike.stats import LEVEL, ROUNDS, Floats, Interval, holm, interval, sign_flip
 from lookalike.voting.votes import Vote, kept_votes
+from lookalike.wording import counted
 
 FEWEST = math.ceil(1 + math.log2(1 / (1 - LEVEL)))
 """Queries that must all go one way before the sign test can call anything a difference: 6."""
@@ -67,9 +68,9 @@ class Duel:
         """In words."""
         if self.better:
             return f"{self.a} is better than {self.b}: {self.share.value:.0%} of {self.votes} votes"
-        told = f"no difference between {self.a} and {self.b} can be shown by {_counted(self.votes, 'vote')}"
+        told = f"no difference between {self.a} and {self.b} can be shown by {counted(self.votes, 'vote')}"
         few = f": it takes {FEWEST} images at the least" if self.queries < FEWEST else ""
-        return f"{told} on {_counted(self.queries, 'image')}{few}"
+        return f"{told} on {counted(self.queries, 'image')}{few}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +107,14 @@ def tally(collection: Collection, seed: int = 0) -> Tally:
     now = {entry.name: entry.fingerprint for entry in collection.entries()}
     current = [vote for vote in votes if vote.left != vote.right and vote.fingerprints.items() <= now.items()]
     last = list({vote.question: vote for vote in current}.values())
-    counted = [vote for vote in last if vote.answer != "skip"]
-    duels = _duels(counted, seed)
+    answered = [vote for vote in last if vote.answer != "skip"]
+    duels = _duels(answered, seed)
     return Tally(
-        standings=_standings(counted, seed),
+        standings=_standings(answered, seed),
         duels=duels,
-        votes=len(counted),
-        queries=len({vote.query for vote in counted}),
-        skipped=len(last) - len(counted),
+        votes=len(answered),
+        queries=len({vote.query for vote in answered}),
+        skipped=len(last) - len(answered),
         outdated=len(votes) - len(current),
         damaged=damaged,
     )
@@ -201,7 +202,3 @@ def _strengths(wins: Floats, rounds: Floats) -> Floats | None:
         strengths = totals.sum(axis=2) / (games / together).sum(axis=2)
         strengths /= np.exp(np.log(strengths).mean(axis=1, keepdims=True))
     return np.asarray(np.log(strengths))
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"

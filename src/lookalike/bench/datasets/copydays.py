@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lookalike.bench.datasets.dataset import Dataset, Files, Query, folder_of, stem, such
-from lookalike.bench.words import counted
 from lookalike.errors import UsageError
+from lookalike.wording import counted
 from lookalike.writing import showable
 
 BLOCKS = {"strong": ("strong",), "jpeg": ("jpeg", "jpegqual"), "crops": ("crops", "crop")}

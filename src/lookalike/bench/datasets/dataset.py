@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lookalike import images
-from lookalike.bench.words import counted
 from lookalike.errors import UnreadableImage, UsageError
 from lookalike.formats import is_image_name
 from lookalike.store import PRIVATE
 from lookalike.types import Picture
+from lookalike.wording import counted
 from lookalike.writing import showable
 
 Protocol = Literal["copies", "disc21", "disc21-article", "labelled", "coco", "copydays", "revisited"]

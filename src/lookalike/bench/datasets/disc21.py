@@ -17,8 +17,8 @@ from pathlib import Path
 
 from lookalike.bench.datasets.dataset import Dataset, Files, Query, folder_of, stem, such
 from lookalike.bench.datasets.predictions import CAP, GroundTruth, read_ground_truth
-from lookalike.bench.words import counted
 from lookalike.errors import UsageError
+from lookalike.wording import counted
 from lookalike.writing import showable
 
 _COMMON_TRUTHS = ("ground_truth.csv", "val_groundtruth_matches.csv")

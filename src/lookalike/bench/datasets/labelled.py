@@ -9,8 +9,8 @@ from collections import Counter
 from pathlib import Path
 
 from lookalike.bench.datasets.dataset import Dataset, Files, Query, such
-from lookalike.bench.words import counted
 from lookalike.errors import UsageError
+from lookalike.wording import counted
 from lookalike.writing import showable
 
 MOST_NEIGHBOURS = 20

@@ -17,8 +17,8 @@ from typing import Any
 
 from lookalike.bench.datasets import pickled
 from lookalike.bench.datasets.dataset import Box, Dataset, Files, Query, folder_of, read_data, read_json, stem
-from lookalike.bench.words import counted
 from lookalike.errors import UsageError
+from lookalike.wording import counted
 from lookalike.writing import showable
 
 FOLDERS = {"roxford": "roxford5k", "rparis": "rparis6k"}
