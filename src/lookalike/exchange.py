@@ -24,7 +24,7 @@ from lookalike.models.weights import sha256
 from lookalike.searching import IMPORTED
 from lookalike.store import Writer
 from lookalike.types import ImageFile, ImageRef, InputSpec, ModelCard, Vectors
-from lookalike.writing import write_whole
+from lookalike.writing import write_text, write_whole
 
 faiss: Any = importlib.import_module("faiss")
 
@@ -244,5 +244,4 @@ def _verify(card: ModelCard, paths: Sequence[str], vectors: Vectors, index_path:
 
 def _write_paths(path: str, refs: Sequence[ImageRef]) -> None:
     stem = path.removesuffix(Path(path).suffix)
-    text = json.dumps([ref.path for ref in refs], indent=0)
-    write_whole(f"{stem}.paths.json", lambda part: Path(part).write_text(text, encoding="utf-8"))
+    write_text(f"{stem}.paths.json", json.dumps([ref.path for ref in refs], indent=0))

@@ -16,7 +16,6 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import TypeAlias
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -27,7 +26,7 @@ from lookalike import __version__
 from lookalike.errors import LookalikeError
 from lookalike.images import ImageLike, thumbnail
 from lookalike.types import Hit, Hits, Pixels, Score
-from lookalike.writing import showable, write_whole
+from lookalike.writing import showable, write_text
 
 HIT_SIDE, QUERY_SIDE, LARGE_SIDE, TOC_SIDE = 320, 480, 1024, 96
 """Longest sides in pixels: about twice the size on the page, for screens with small pixels."""
@@ -64,8 +63,7 @@ Kept: TypeAlias = Callable[[str], bytes | None]
 
 def write(path: str | os.PathLike[str], sections: Sequence[Section], *, title: str, kept: Kept | None = None) -> None:
     """Write the report to `path`: all of it or, on a StorageError, nothing."""
-    page = render(sections, title=title, kept=kept).encode()
-    write_whole(path, lambda part: Path(part).write_bytes(page))
+    write_text(path, render(sections, title=title, kept=kept))
 
 
 def render(sections: Sequence[Section], *, title: str, kept: Kept | None = None) -> str:

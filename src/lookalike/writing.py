@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 from lookalike.errors import StorageError
 
@@ -38,3 +39,9 @@ def write_whole(path: str | os.PathLike[str], write: Callable[[str], object]) ->
             f"{showable(os.fspath(path))}: cannot be written ({why}): name a file in a folder that exists,"
             " has room and lets you write"
         ) from error
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Let `text`, as UTF-8, take the place of what is at `path`. Raises StorageError where that cannot be."""
+    encoded = text.encode()
+    write_whole(path, lambda part: Path(part).write_bytes(encoded))

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from lookalike.auditing.groups import Grouping
 from lookalike.auditing.pairs import Surprises
 from lookalike.auditing.probes import Probes
 from lookalike.types import ImageRef
-from lookalike.writing import write_whole
+from lookalike.writing import write_text
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,5 +61,4 @@ class Audit:
         """Write one page that opens anywhere, offline, with the pictures in it. Raises StorageError."""
         from lookalike.auditing.report import render
 
-        page = render(self).encode()
-        write_whole(path, lambda part: Path(part).write_bytes(page))
+        write_text(path, render(self))

@@ -28,7 +28,7 @@ from lookalike.models.tuning import usable_cores
 from lookalike.places import read_json
 from lookalike.types import ImageRef
 from lookalike.wording import counted
-from lookalike.writing import write_whole
+from lookalike.writing import write_text
 
 _KEPT = ("rankings", "bytes_per_vector", "ms_per_query")
 """Of an entry, in a file of answers."""
@@ -87,7 +87,7 @@ class Run:
                 count, seconds = self.speeds.get(name, (0, 0.0))  # of a run that was interrupted
                 timed = read_json(self.place / "speeds.json")
                 timed[self.cards[name].fingerprint] = [count + report.embedded, seconds + report.embed_seconds]
-                _write(self.place / "speeds.json", timed)
+                write_text(self.place / "speeds.json", json.dumps(timed))
             if report.interrupted:
                 raise KeyboardInterrupt
 
@@ -114,7 +114,7 @@ class Run:
             rankings, numbers = answers(entry, task, self.workers, self.tell)
             spent = (time.process_time() - began) / max(1, len(task.queries.pictures))
             kept = rankings, 2 * numbers, round(spent * 1e3, 3)
-            _write(place, dict(zip(_KEPT, kept, strict=True)))
+            write_text(place, json.dumps(dict(zip(_KEPT, kept, strict=True))))
         rankings, size, milliseconds = kept
         notes = [note] if note else []
         if size < 2 * entry.whiten * len(entry.models):
@@ -171,8 +171,3 @@ def _kept(found: dict[str, Any], task: Task) -> tuple[dict[str, Ranking], int, f
         if known and all(math.isfinite(score) for _, score in hits):
             return kept, int(size), float(milliseconds)
     return None
-
-
-def _write(place: Path, data: dict[str, Any]) -> None:
-    text = json.dumps(data)
-    write_whole(place, lambda part: Path(part).write_text(text, encoding="utf-8"))

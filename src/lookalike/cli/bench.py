@@ -20,7 +20,7 @@ from lookalike.errors import UsageError
 from lookalike.formats import is_image_name
 from lookalike.models import registry
 from lookalike.store import PRIVATE
-from lookalike.writing import write_whole
+from lookalike.writing import write_text
 
 ENDINGS = (".json", ".md", ".html")
 
@@ -135,7 +135,7 @@ def command(
             text = report.to_html(picture_of(report.dataset))
         else:
             text = report.to_markdown() if ending == ".md" else json.dumps(report.to_json(), indent=1)
-        write_whole(out, lambda part, text=text: Path(part).write_text(text, encoding="utf-8"))  # type: ignore[misc]
+        write_text(out, text)
         note(f"Report: {os.path.abspath(out)}")
     if as_json:
         echo_json(report.to_json())

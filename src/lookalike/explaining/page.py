@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from lookalike.explaining.explanation import Explanation, Side
 from lookalike.explaining.maps import Heat
 from lookalike.explaining.standing import told
 from lookalike.explaining.words import overlaid
-from lookalike.writing import write_whole
+from lookalike.writing import write_text
 
 LARGE, WIDE = 800, 1600
 """Pixels of the longer side of a picture, and of the width of two."""
@@ -25,8 +24,7 @@ CELLS = 12
 
 def save(explanation: Explanation, path: str) -> None:
     """Write the page. Raises StorageError."""
-    page = render(explanation).encode()
-    write_whole(path, lambda part: Path(part).write_bytes(page))
+    write_text(path, render(explanation))
 
 
 def render(explanation: Explanation) -> str:
