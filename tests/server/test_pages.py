@@ -214,3 +214,20 @@ def test_what_keeps_a_model_from_answering_is_told(served: TestClient, collectio
     registry.remove_card(name)
     for address in ("/search", "/collection"):
         assert "colour-words&#39; were made by a model that is not on this machine" in served.get(address).text
+
+
+def test_a_picture_of_the_collection_finds_its_twins_but_not_itself(
+    served: TestClient, collection: lookalike.Collection, photos: Path, ids: dict[str, str]
+) -> None:
+    def found() -> list[str]:
+        page = served.get("/search", params={"image": ids["cat"], "model": "color"}).text
+        return re.findall(r'<a class="by"[^>]*><img[^>]* alt="([^"]*)"', page)
+
+    assert found()[0] == "cat small.png"
+    assert len(found()) == 8
+    shutil.copy(photos / "more" / "cat.jpg", photos / "twin.jpg")
+    collection.add()
+    assert found()[:2] == ["twin.jpg", "cat small.png"]
+    # Who brings the picture is shown where it lies.
+    served.post("/v1/uploads", content=(photos / "twin.jpg").read_bytes())
+    assert found()[:3] == ["cat.jpg", "twin.jpg", "cat small.png"]

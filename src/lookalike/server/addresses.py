@@ -114,7 +114,7 @@ class Address:
         """Of a search by a picture, with the same settings."""
         return self.url(image=image_id, text="", unlike="", crop=None)
 
-    def ask(self, shelf: Shelf, *, whole: bool) -> Ask:
+    def ask(self, shelf: Shelf, *, whole: bool, include_self: bool = True) -> Ask:
         """The query; what takes longer (verifying) only if it is to be `whole`."""
         terms = [Term(image=self.image)] if self.image else []
         terms += [Term(text=self.text)] if self.text else []
@@ -127,6 +127,7 @@ class Address:
             crop=self.crop if len(terms) == 1 else None,
             verify=min(self.k, TOP) if self.verifies and whole else 0,
             collapse=self.collapse,
+            include_self=include_self,
             only=Only(
                 folder=shelf.folder(self.folder, self.collection or None) if self.folder else None,
                 since=self.since or None,

@@ -54,7 +54,7 @@ class Ask:
     crop:     the part of the picture that is meant; it, `mirror`, `crops` and `verify` need one image and no words
     verify:   so many hits of each ranking are verified by keypoints of `method`, at most MOST_VERIFIED
     collapse: of near-duplicates among the hits only the first is kept
-    include_self: whether the files that are asked with may be hits, where the collection has them
+    include_self: whether an image of the collection may find itself; files with the same bytes always are found
     """
 
     terms: tuple[Term, ...]
@@ -271,7 +271,8 @@ async def _ranked(service: Service, ask: Ask, query: Query | Trouble) -> Hits | 
 def _searched(service: Service, ask: Ask, query: Query) -> Hits:
     collection = service.shelf.collection(ask.collection)
     ids = {term.image for term in ask.terms if term.image is not None}
-    hidden = [] if ask.include_self else [image.path for each in ids for image in collection.showing(each)]
+    # Of files with the same bytes one is the image itself; the others are its twins, and worth finding.
+    hidden = [] if ask.include_self else [image.path for each in ids for image in collection.showing(each)[:1]]
     count = max(min(DEEPER * ask.k, MOST) if ask.collapse else ask.k, ask.verify)
     return collection.search_vectors(query, k=count, hidden=hidden, views=ask.views, only=ask.only)
 

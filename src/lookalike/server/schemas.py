@@ -204,7 +204,10 @@ class SearchRequest(Asked):
     )
     method: str = Field(default="sift", max_length=100, description="Of keypoints.")
     collapse: bool = Field(default=False, description="Of near-duplicates, give only the first.")
-    include_self: bool = Field(default=True, description="Whether the images that are asked with may be hits.")
+    include_self: bool = Field(
+        default=True,
+        description="Whether an image of the collection may find itself. Files with the same bytes are found anyway.",
+    )
     only: Filters = Filters()
 
     model_config = ConfigDict(

@@ -52,7 +52,7 @@ class Shelf:
 
     def showing(self, name: str | None = None) -> Callable[[str], str]:
         """`shown`, for many paths of one collection."""
-        return partial(_shown, roots=self.collection(name).folders)
+        return partial(_shown, roots=self._roots(name))
 
     def told(self, text: str) -> str:
         """What an error says, with the collections' names in place of where they lie."""
@@ -84,6 +84,6 @@ class Shelf:
 
 
 def _shown(path: str, roots: Sequence[str]) -> str:
-    root = max((each for each in roots if path.startswith(each.rstrip(os.sep) + os.sep)), key=len, default="")
+    root = next((each for each in roots if path.startswith(each.rstrip(os.sep) + os.sep)), "")
     below = os.path.relpath(path, root) if root else os.path.basename(path)
     return below if len(roots) < 2 else os.path.join(os.path.basename(root), below)

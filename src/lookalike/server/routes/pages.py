@@ -14,7 +14,7 @@ from lookalike.collection import Collection
 from lookalike.errors import LookalikeError
 from lookalike.models import registry
 from lookalike.server.addresses import Address
-from lookalike.server.asking import answer
+from lookalike.server.asking import Ask, answer
 from lookalike.server.pages import page
 from lookalike.server.problems import Problem, problem_of
 from lookalike.server.service import Service, Serving
@@ -43,6 +43,12 @@ _UNKNOWN: dict[str, Any] = {
 """What the page says of a collection that is empty, or not there."""
 
 
+def _asked(service: Service, address: Address, whole: bool) -> Ask:
+    # Who brings a picture is glad to see it in the collection; who clicked on one there has seen it.
+    brought = not address.image or service.uploads.get(address.image) is not None
+    return address.ask(service.shelf, whole=whole, include_self=brought)
+
+
 @router.get("/")
 async def front() -> RedirectResponse:
     return RedirectResponse("/search")
@@ -58,7 +64,7 @@ async def search_page(service: Serving, request: Request) -> HTMLResponse:
             address = replace(address, collection=address.collection or service.shelf.names[0])
             collection = await service.searching.run(_described, service, address)
         if address.asks and collection["exists"]:
-            ask = await service.searching.run(address.ask, service.shelf, whole=whole)
+            ask = await service.searching.run(_asked, service, address, whole)
             columns = await while_wanted(request, answer(service, ask))
     except (Problem, LookalikeError) as error:
         problem = problem_of(error)
