@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,16 @@ import pytest
 from PIL import Image
 
 import lookalike
+from lookalike.bench import answers
 from lookalike.bench.copies import GRADES, OPERATORS, combine, make
 from lookalike.bench.entries import Entry
 from lookalike.bench.folder_run import bench
 from lookalike.bench.plan import plan
 from lookalike.bench.whitening import Whitening
+from lookalike.embedding import embed_pictures
 from lookalike.errors import ModelUnavailable, UsageError
 from lookalike.metrics import normalised
+from lookalike.types import Backbone, Picture, Vectors
 
 NAMES = [f"{i:03d}.jpg" for i in range(400)]
 
@@ -148,6 +152,55 @@ def test_a_whole_run_and_once_more(tiles: Path, tmp_path: Path) -> None:
     again = bench(tiles, models, originals=15, into=tmp_path / "b")
     assert again.results == report.results
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "b").rglob("*.jpg")} == before, "nothing made twice"
+
+
+def test_views_are_embedded_once_whoever_asks(tiles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+
+    def counted(backbone: Backbone, pictures: Sequence[Picture]) -> Vectors:
+        made.append(len(pictures))
+        return embed_pictures(backbone, pictures)
+
+    monkeypatch.setattr(answers, "embed_pictures", counted)
+    first = bench(tiles, ["color|mirror"], originals=8, into=tmp_path / "b")
+    assert made == [1] * len(first.dataset.queries)
+    entries = ["color|mirror", "color|mirror|whiten:4", "color|mirror|verify:2", "color+hog|mirror"]
+    report = bench(tiles, entries, originals=8, into=tmp_path / "b")
+    assert made == [1] * 2 * len(first.dataset.queries), "of hog alone"
+    assert report.results[0] == first.results[0]
+    for path in (tmp_path / "b").rglob("views-*"):
+        path.write_bytes(path.read_bytes()[:-2])
+    for path in (tmp_path / "b").rglob("answers-*"):
+        path.unlink()
+    again = bench(tiles, entries, originals=8, into=tmp_path / "b")
+    assert len(made) == 4 * len(first.dataset.queries), "what is damaged is made anew"
+    for a, b in zip(again.results, report.results, strict=True):
+        assert a.rankings == b.rankings, "kept or made, they are the same"
+
+
+def test_an_interrupted_verification_goes_on(tiles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "PART", 5)
+    entry = "hog|mirror|verify:3"
+    asked: list[int] = []
+
+    def note(what: str, done: int, total: int | None) -> None:
+        if what.startswith("asking"):
+            asked.append(done)
+
+    def stop(what: str, done: int, total: int | None) -> None:
+        note(what, done, total)
+        if asked[-1:] == [13]:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        bench(tiles, [entry], originals=8, into=tmp_path / "b", progress=stop)
+    assert asked == list(range(1, 14))
+    on = bench(tiles, [entry], originals=8, into=tmp_path / "b", progress=note)
+    assert asked[13:] == list(range(11, len(on.dataset.queries) + 1)), "two parts were kept"
+    whole = bench(tiles, [entry], originals=8, into=tmp_path / "c")
+    assert on.results[0].rankings == whole.results[0].rankings
+    assert on.results[0].ms_per_query and whole.results[0].ms_per_query
+    assert list((tmp_path / "b").rglob("part-*")) == []
 
 
 def test_the_same_seed_gives_the_same_copies(tiles: Path, tmp_path: Path) -> None:

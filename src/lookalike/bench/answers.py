@@ -7,15 +7,18 @@ by block, and the best answers so far are kept.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from lookalike import images
+from lookalike.bench.datasets import Ranking
 from lookalike.bench.entries import Entry
-from lookalike.bench.measures import Ranking
+from lookalike.bench.keeping import PART, Keeper
 from lookalike.bench.whitening import Whitening
 from lookalike.collection import Collection
 from lookalike.embedding import embed_pictures
@@ -130,16 +133,35 @@ class Known:
         rows = self.gallery.block(start, stop)
         return self.whiten(rows) if self.whiten else rows
 
-    def shown(self, start: int, paths: Sequence[str], views: Views) -> Vectors:
+    def shown(self, start: int, queries: Sequence[ImageRef], asking: Asking) -> Vectors:
         """(queries, views, dim) of the queries from number `start` on."""
-        whole = self.queries[start : start + len(paths), None]
-        if not views.further:
+        whole = self.queries[start : start + len(queries), None]
+        if not asking.views.further:
             return whole
+        parts = range(0, len(queries), PART)
+        further = np.concatenate(
+            [self._further(start + i, queries[i : i + PART], asking) for i in parts] or [whole[:, :0]]
+        )
+        if self.whiten:
+            further = self.whiten(further.reshape(-1, further.shape[2])).reshape(*further.shape[:2], -1)
+        return np.concatenate([whole, further], axis=1)
+
+    def _further(self, start: int, queries: Sequence[ImageRef], asking: Asking) -> Vectors:
+        """Of each query the views beside the whole picture, not whitened; zeros where the model could not read it."""
         card = registry.card(self.model)
-        backbone = registry.load(card)
-        further = [embed_pictures(backbone, views.of(images.read(path, side=card.input.read_side))) for path in paths]
-        others = [self.whiten(each) if self.whiten else each for each in further]
-        return np.concatenate([whole, np.stack(others)], axis=1)
+        shape = asking.views.count - 1, self.gallery.stored.shape[1]
+
+        def one(i: int) -> Vectors:
+            if self.unread[start + i]:
+                return np.zeros(shape, dtype=np.float32)
+            picture = images.read(queries[i].path, side=card.input.read_side)
+            return embed_pictures(registry.load(card), asking.views.of(picture))
+
+        def make() -> Vectors:
+            with ThreadPoolExecutor(asking.workers, thread_name_prefix="views") as pool:
+                return np.stack(list(pool.map(one, range(len(queries)))))
+
+        return asking.keeper.views(card, asking.views, queries, (len(queries), *shape), make)
 
 
 @dataclass(eq=False)
@@ -171,38 +193,62 @@ class _Best:
         return list(zip(self.places[i][order].tolist(), self.scores[i][order].tolist(), strict=True))
 
 
-def answers(entry: Entry, task: Task, workers: int, tell: Progress) -> tuple[dict[str, Ranking], int]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Asking:
+    """How an entry is asked: with these views, by so many threads, by what of its work was kept."""
+
+    entry: Entry
+    task: Task
+    views: Views
+    keeper: Keeper
+    workers: int
+
+
+def answers(entry: Entry, task: Task, keeper: Keeper, workers: int, tell: Progress) -> tuple[dict[str, Ranking], int]:
     """The best `depth` of the gallery for each query, less the query itself where that is in there, with scores.
 
     Scores mean the same for all queries; one that a model could not read finds nothing. Returns the numbers in a vector
     of all models, too.
     """
+    asking = Asking(entry, task, Views(mirror=entry.mirror, crops=entry.crops), keeper, workers)
     known = [Known.of(model, entry, task) for model in entry.models]
-    unread = np.logical_or.reduce([each.unread for each in known])
-    names, ids = list(task.gallery.pictures), list(task.queries.pictures)
-    views = Views(mirror=entry.mirror, crops=entry.crops)
-    count = max(task.depth, entry.verify)
+    ids = list(task.queries.pictures)
+    size = PART if entry.verify else _QUERIES  # that is slow: it is kept part by part
     found: dict[str, Ranking] = {}
-    for first in range(0, len(ids), _QUERIES):
-        chunk = ids[first : first + _QUERIES]
-        paths = [task.queries.pictures[id_].path for id_ in chunk]
-        shown = [each.shown(first, paths, views) for each in known]
-        apart = [_nearest(each, one.usual) for each, one in zip(shown, known, strict=True)]
-        usual = [[usual_of(each[i]) for each in apart] for i in range(len(chunk))]
-        best = _Best(len(chunk), min(len(names), count + 1))  # one may be the query itself
-        for start in range(0, len(names), _ROWS):
-            cosines = [_nearest(s, one.block(start, start + _ROWS)) for s, one in zip(shown, known, strict=True)]
-            best.add(start, _together(cosines, usual))
-        together = _together(apart, usual)
-        for i, id_ in enumerate(chunk):
-            if unread[first + i]:
-                continue
+    for first in range(0, len(ids), size):
+        some = ids[first : first + size]
+        work = partial(
+            _answers_to, some, first, known, asking, lambda done: tell(f"asking ({entry.name})", done, len(ids))
+        )
+        found |= keeper.rankings(some, task.gallery.pictures, work) if entry.verify else work()
+    return found, sum(each.dim for each in known)
+
+
+def _answers_to(
+    ids: Sequence[str], first: int, known: Sequence[Known], asking: Asking, tell: Callable[[int], object]
+) -> dict[str, Ranking]:
+    """To these queries, which are those from number `first` on."""
+    entry, task = asking.entry, asking.task
+    names = list(task.gallery.pictures)
+    count = max(task.depth, entry.verify)
+    pictures = [task.queries.pictures[id_] for id_ in ids]
+    shown = [each.shown(first, pictures, asking) for each in known]
+    apart = [_nearest(each, one.usual) for each, one in zip(shown, known, strict=True)]
+    usual = [[usual_of(each[i]) for each in apart] for i in range(len(ids))]
+    best = _Best(len(ids), min(len(names), count + 1))  # one may be the query itself
+    for start in range(0, len(names), _ROWS):
+        cosines = [_nearest(s, one.block(start, start + _ROWS)) for s, one in zip(shown, known, strict=True)]
+        best.add(start, _together(cosines, usual))
+    together = _together(apart, usual)
+    found: dict[str, Ranking] = {}
+    for i, id_ in enumerate(ids):
+        if not any(each.unread[first + i] for each in known):
             ranking: Ranking = [(names[j], score) for j, score in best.of(i) if names[j] != id_][:count]
             if entry.verify:
-                ranking = _verified(entry, id_, task, ranking, usual_of(together[i]), workers)
+                ranking = _verified(asking, id_, ranking, usual_of(together[i]))
             found[id_] = [(name, round(score, 9)) for name, score in ranking[: task.depth]]
-            tell(f"asking ({entry.name})", first + i + 1, len(ids))
-    return found, sum(each.dim for each in known)
+        tell(first + i + 1)
+    return found
 
 
 def _nearest(shown: Vectors, known: Vectors) -> npt.NDArray[np.float32]:
@@ -222,15 +268,15 @@ def _together(cosines: Sequence[npt.NDArray[np.float32]], usual: Sequence[Sequen
     return np.stack(rows)
 
 
-def _verified(entry: Entry, id_: str, task: Task, ranking: Ranking, usual: Usual, workers: int) -> Ranking:
+def _verified(asking: Asking, id_: str, ranking: Ranking, usual: Usual) -> Ranking:
     """The ranking with its first hits in the order of their chance: the log odds are their score."""
-    gallery = task.gallery
+    entry, gallery = asking.entry, asking.task.gallery
     name_of = {gallery.pictures[name].path: name for name, _ in ranking}
     items = tuple(Hit(rank, score, gallery.pictures[name]) for rank, (name, score) in enumerate(ranking, 1))
     hits = Hits(id_, entry.name, items, usual)
-    path = task.queries.pictures[id_].path
+    path = asking.task.queries.pictures[id_].path
     (judged,) = rerank(
-        gallery.photos, path, [hits], method=entry.method, top=entry.verify, mirror=entry.mirror, workers=workers
+        gallery.photos, path, [hits], method=entry.method, top=entry.verify, mirror=entry.mirror, workers=asking.workers
     )
     return [(name_of[hit.path], _log_odds(hit)) for hit in judged]
 

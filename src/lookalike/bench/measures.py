@@ -12,14 +12,13 @@ Ties are broken against the method: among equal scores the wrong ones come first
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 
-Ranking: TypeAlias = Sequence[tuple[str, float]]
-"""What was found for a query, the best first: names and scores."""
+from lookalike.bench.datasets import Ranking
 
 Truths: TypeAlias = Mapping[str, str | None]
 """By query, what it is a copy of; None where of nothing."""

@@ -29,8 +29,7 @@ from itertools import chain
 import numpy as np
 import numpy.typing as npt
 
-from lookalike.bench.datasets import CAP, Dataset, Query
-from lookalike.bench.measures import Ranking
+from lookalike.bench.datasets import CAP, Dataset, Query, Ranking
 from lookalike.errors import UsageError
 from lookalike.stats import Flags, Floats, Whole
 from lookalike.writing import showable

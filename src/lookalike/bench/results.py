@@ -18,8 +18,7 @@ from typing import Any
 import numpy as np
 
 from lookalike.bench import protocols
-from lookalike.bench.datasets import Dataset, Query
-from lookalike.bench.measures import Ranking
+from lookalike.bench.datasets import Dataset, Query, Ranking
 from lookalike.bench.protocols import Judged
 from lookalike.errors import UsageError
 from lookalike.stats import LEVEL, Bootstrap, Flags, Floats, Interval, holm, sign_flip

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from lookalike.bench.answers import Side, Task, answers
+from lookalike.bench.datasets import Ranking
 from lookalike.bench.entries import Entry
-from lookalike.bench.measures import Ranking
+from lookalike.bench.keeping import Keeper, checked
 from lookalike.bench.results import EntryResult
 from lookalike.collection import Collection
 from lookalike.errors import ModelUnavailable, UnreadableImage
@@ -105,16 +105,19 @@ class Run:
 
     def answered(self, entry: Entry, task: Task, note: str | None = None) -> EntryResult:
         """What an entry answers: as it did before, where nothing has changed."""
-        place = self.place / f"answers-{self._key(entry, task)}.json"
+        key = self._key(entry, task)
+        place = self.place / f"answers-{key}.json"
         kept = _kept(read_json(place), task)
         if kept is None:
             if entry.verify and len(task.gallery.pictures) <= FEATURES_FIRST:
                 self._features(task.gallery, entry.method)
-            began = time.process_time()
-            rankings, numbers = answers(entry, task, self.workers, self.tell)
-            spent = (time.process_time() - began) / max(1, len(task.queries.pictures))
+            keeper = Keeper(self.place, key)
+            began = keeper.seconds
+            rankings, numbers = answers(entry, task, keeper, self.workers, self.tell)
+            spent = (keeper.seconds - began) / max(1, len(task.queries.pictures))
             kept = rankings, 2 * numbers, round(spent * 1e3, 3)
             write_text(place, json.dumps(dict(zip(_KEPT, kept, strict=True))))
+            keeper.forget()
         rankings, size, milliseconds = kept
         notes = [note] if note else []
         if size < 2 * entry.whiten * len(entry.models):
@@ -161,13 +164,5 @@ def _kept(found: dict[str, Any], task: Task) -> tuple[dict[str, Ranking], int, f
     """Answers that were kept, if they are whole, and of these queries and images."""
     with suppress(AttributeError, KeyError, TypeError, ValueError):
         rankings, size, milliseconds = (found[key] for key in _KEPT)
-        kept: dict[str, Ranking] = {
-            query: [(name, float(score)) for name, score in row] for query, row in rankings.items()
-        }
-        hits = [hit for row in kept.values() for hit in row]
-        known = task.queries.pictures.keys() >= kept.keys() and task.gallery.pictures.keys() >= {
-            name for name, _ in hits
-        }
-        if known and all(math.isfinite(score) for _, score in hits):
-            return kept, int(size), float(milliseconds)
+        return checked(rankings, task.queries.pictures, task.gallery.pictures), int(size), float(milliseconds)
     return None

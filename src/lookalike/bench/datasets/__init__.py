@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from lookalike.bench.datasets import coco, copydays, disc21, labelled, revisited
-from lookalike.bench.datasets.dataset import Dataset, Edits, Files, Query
+from lookalike.bench.datasets.dataset import Dataset, Edits, Files, Query, Ranking
 from lookalike.bench.datasets.descriptors import hdf5, read_descriptors, write_descriptors
 from lookalike.bench.datasets.predictions import CAP, capped, read_predictions, write_predictions
 from lookalike.errors import UsageError
@@ -35,6 +35,7 @@ __all__ = [
     "Edits",
     "Files",
     "Query",
+    "Ranking",
     "capped",
     "hdf5",
     "read",

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from lookalike import images
 from lookalike.errors import UnreadableImage, UsageError
@@ -21,6 +21,9 @@ Protocol = Literal["copies", "disc21", "disc21-article", "labelled", "coco", "co
 """What is measured, and how: see `protocols`."""
 
 Box = tuple[float, float, float, float]
+
+Ranking: TypeAlias = Sequence[tuple[str, float]]
+"""What was found for a query, the best first: names of the gallery and scores."""
 
 NOTHING: frozenset[str] = frozenset()
 

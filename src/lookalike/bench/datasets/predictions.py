@@ -17,8 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lookalike.bench.datasets.dataset import Dataset, read_data
-from lookalike.bench.measures import Ranking
+from lookalike.bench.datasets.dataset import Dataset, Ranking, read_data
 from lookalike.errors import UsageError
 from lookalike.formats import is_image_name
 from lookalike.writing import showable, write_whole
