@@ -53,6 +53,7 @@ def entry(
     *,
     queries: Sequence[Query] | None = None,
     seed: int = 0,
+    cost: float = 1.5,
 ) -> EntryResult:
     """Finds a match first with a chance of `skill`; two entries with the same seed differ only by their skill."""
     rng = np.random.default_rng(seed)
@@ -65,7 +66,7 @@ def entry(
         if query.truth and luck < skill:
             ranking.insert(0, (query.truth, 0.6 + 0.4 * (skill - luck)))
         rankings[query.id] = ranking
-    return EntryResult(model, rankings, speed, 512, 1.5)
+    return EntryResult(model, rankings, speed, 512, cost)
 
 
 def dataset(queries: Sequence[Query], name: str = "copies", strangers: Sequence[str] = ()) -> Dataset:
@@ -223,8 +224,8 @@ def test_one_that_is_better() -> None:
     assert said.startswith("Best here: good finds the match first in")
     assert "It is better than fast:" in said
     assert "p < 0.001" in said
-    assert "Nothing faster is sure to come within 5 points" in said
-    assert "fast is 50 times as fast (500 against 10 images/s)" in said
+    assert "Nothing that indexes faster is sure to come within 5 points" in said
+    assert "fast indexes 50 times as fast (500 against 10 images/s)" in said
 
 
 def test_no_difference_where_there_is_none() -> None:
@@ -249,8 +250,27 @@ def test_the_best_for_its_speed_is_within_reach() -> None:
         entry("hasty", 0.3, 900, queries=queries),
         queries=queries,
     ).recommendation()
-    assert "Best for its speed: fast is 8.5 times as fast (85 against 10 images/s)" in said
+    assert "Best for its speed of indexing: fast indexes 8.5 times as fast (85 against 10 images/s)" in said
     assert "that there is a difference cannot be shown" in said
+
+
+def test_what_a_query_costs_is_weighed_too() -> None:
+    queries = asked(80)
+    plain = entry("plain", 0.7, 20, queries=queries)
+    verified = entry("verified", 0.9, 20, queries=queries, cost=102)
+    said = benchmark(plain, verified, queries=queries).recommendation()
+    assert "nothing tried is clearly faster than its 20 images/s" in said
+    assert "A query costs verified 102 CPU-ms besides embedding it as it is." in said
+    assert "Best for half of that or less: plain costs 1.5 and finds" in said
+    nothing = benchmark(verified, entry("mirror", 0.7, 20, queries=queries, cost=60), queries=queries).recommendation()
+    assert nothing.endswith("nothing tried costs half as much or less.")
+    slow = entry("slow", 0.9, 20, queries=queries)
+    dear = entry("dear", 0.89, 90, queries=queries, cost=80)
+    said = benchmark(slow, dear, queries=queries).recommendation()
+    assert (
+        "dear indexes 4.5 times as fast (90 against 20 images/s), though a query costs 80 CPU-ms against 1.5," in said
+    )
+    assert "A query costs" not in said, "the best takes next to nothing"
 
 
 def test_a_wide_interval_is_not_within_reach() -> None:

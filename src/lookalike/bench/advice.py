@@ -16,6 +16,12 @@ REACH = 0.05
 FASTER = 1.1
 """Times as fast as another: less is the weather of one run."""
 
+NOTICED = 10.0
+"""CPU-ms of a query that are worth saving: as much as reading a photo takes."""
+
+CHEAPER = 0.5
+"""Of what a query of the best costs: so much or less is worth a loss."""
+
 
 @dataclass(frozen=True, slots=True)
 class Told:
@@ -42,7 +48,7 @@ def told(report: BenchReport) -> Told:
 
 
 def advise(report: BenchReport) -> str:
-    """The best entry and those that cannot be told from it, then the best for its speed."""
+    """The best entry and those that cannot be told from it, then the best for its speed, and for what a query costs."""
     rows = report.rows()
     if not rows:
         return "Nothing was tried."
@@ -68,7 +74,7 @@ def advise(report: BenchReport) -> str:
         )
     if worse:
         said.append(_lead(words, worse, against[worse[0].model], len(report.pairs())))
-    return " ".join([*said, *_speed(words, report, against)])
+    return " ".join([*said, *_speed(words, report, against), *_asking(words, report, against)])
 
 
 def _lead(words: Told, worse: Sequence[Row], nearest: Pair, tests: int) -> str:
@@ -91,7 +97,7 @@ def _rounded(interval: Interval) -> float:
 
 
 def _speed(words: Told, report: BenchReport, against: dict[str, Pair]) -> list[str]:
-    """The fastest entry on the Pareto line that loses little for certain."""
+    """The fastest entry to index on the Pareto line that loses little for certain."""
     best = report.rows()[0]
     speed = best.entry.images_per_second
     timed = [row for row in report.rows() if row.entry.images_per_second is not None]
@@ -99,21 +105,50 @@ def _speed(words: Told, report: BenchReport, against: dict[str, Pair]) -> list[s
         return []
     faster = [row for row in report.pareto() if (row.entry.images_per_second or 0) > FASTER * speed]
     if not faster:
-        return [f"Nothing better for its speed: nothing tried is clearly faster than its {number(speed)} images/s."]
+        none = f"nothing tried is clearly faster than its {number(speed)} images/s"
+        return [f"Nothing better for its speed of indexing: {none}."]
     within = [row for row in faster if against[row.model].difference.high <= REACH]
     row = within[0] if within else faster[-1]
     pair = against[row.model]
     fast = row.entry.images_per_second or 0.0
     said = (
-        f"{row.model} is {number(fast / speed)} times as fast ({number(fast)} against {number(speed)} images/s)"
-        f" and {_less(words, pair)}"
+        f"{row.model} indexes {number(fast / speed)} times as fast ({number(fast)} against {number(speed)} images/s)"
+        f"{_dearer(row, best)} and {_less(words, pair)}"
     )
     if within:
         unproven = "" if pair.significant else "; that there is a difference cannot be shown"
-        return [f"Best for its speed: {said}{unproven}."]
-    unproven = "" if pair.significant else "; a difference cannot be shown, nor be ruled out"
+        return [f"Best for its speed of indexing: {said}{unproven}."]
     reach = f"{100 * REACH:.0f} points"
-    return [f"Nothing faster is sure to come within {reach} of it. The nearest: {said}{unproven}."]
+    return [f"Nothing that indexes faster is sure to come within {reach} of it. The nearest: {said}{_open(pair)}."]
+
+
+def _dearer(row: Row, best: Row) -> str:
+    """What a query costs, where that speaks against an entry that indexes faster."""
+    cost, usual = row.entry.ms_per_query, best.entry.ms_per_query
+    if cost is None or usual is None or cost < NOTICED or cost * CHEAPER < usual:
+        return ""
+    return f", though a query costs {number(cost)} CPU-ms against {number(usual)},"
+
+
+def _asking(words: Told, report: BenchReport, against: dict[str, Pair]) -> list[str]:
+    """What a query of the best costs, where it is mirrored, cropped or verified, and the best that costs much less."""
+    best, *others = report.rows()
+    cost = best.entry.ms_per_query
+    if cost is None or cost < NOTICED:
+        return []
+    said = f"A query costs {best.model} {number(cost)} CPU-ms besides embedding it as it is"
+    cheap = [row for row in others if row.entry.ms_per_query is not None and row.entry.ms_per_query <= CHEAPER * cost]
+    if not cheap:
+        return [f"{said}; nothing tried costs half as much or less."]
+    row, pair = cheap[0], against[cheap[0].model]
+    return [
+        f"{said}. Best for half of that or less: {row.model} costs {number(row.entry.ms_per_query or 0.0)}"
+        f" and {_less(words, pair)}{_open(pair)}."
+    ]
+
+
+def _open(pair: Pair) -> str:
+    return "" if pair.significant else "; a difference cannot be shown, nor be ruled out"
 
 
 def _names(rows: Sequence[Row]) -> list[str]:
