@@ -89,7 +89,7 @@ class Batcher:
         self._queue = queue
         self._lanes: dict[str, _Lane] = {}
         self._lock = threading.Lock()
-        self._decoding = ThreadPoolExecutor(usable_cores(), thread_name_prefix="decode")
+        self._threads = ThreadPoolExecutor(usable_cores(), thread_name_prefix="batch")
 
     def let_in(self, name: str) -> None:
         """Raises Problem 429 where no place is free for a model: to be asked before anything is done for nothing."""
@@ -136,7 +136,7 @@ class Batcher:
             lanes = list(self._lanes.values())
         for lane in lanes:
             lane.close()
-        self._decoding.shutdown(wait=True, cancel_futures=True)
+        self._threads.shutdown(wait=True, cancel_futures=True)
 
     def _lane(self, card: ModelCard) -> _Lane:
         with self._lock:
@@ -144,7 +144,7 @@ class Batcher:
             if lane is None or lane.card.fingerprint != card.fingerprint:
                 if lane:  # what waits for it is still embedded by the revision that was asked for
                     lane.end()
-                lane = self._lanes[card.name] = _Lane(card, self._queue, self._decoding)
+                lane = self._lanes[card.name] = _Lane(card, self._queue, self._threads)
             return lane
 
 
@@ -171,9 +171,9 @@ class _Job:
 class _Lane:
     """One model's queue and thread."""
 
-    def __init__(self, card: ModelCard, queue: int, decoding: ThreadPoolExecutor) -> None:
+    def __init__(self, card: ModelCard, queue: int, threads: ThreadPoolExecutor) -> None:
         self.card = card
-        self._queue, self._decoding = queue, decoding
+        self._queue, self._threads = queue, threads
         self._waiting: deque[_Job] = deque()
         self._changed = threading.Condition()
         self._ending = False
@@ -238,7 +238,7 @@ class _Lane:
 
     def _work(self) -> None:
         backbone: Backbone | None = None
-        while jobs := self._next(backbone.batch if isinstance(backbone, Tunable) else BATCH):
+        while jobs := self._next(backbone.batch * usable_cores() if isinstance(backbone, Tunable) else BATCH):
             jobs = [job for job in jobs if job.future.set_running_or_notify_cancel()]
             if not jobs:  # all have gone away
                 continue
@@ -268,7 +268,7 @@ class _Lane:
         self._give([job for job in jobs if isinstance(job.item, str)], self._of_words)
         sources = {job: job.item for job in jobs if isinstance(job.item, Source)}
         side = self.card.input.read_side
-        taking = {job: self._decoding.submit(source.take, side) for job, source in sources.items()}
+        taking = {job: self._threads.submit(source.take, side) for job, source in sources.items()}
         try:
             pictures: dict[_Job, list[Picture]] = {}
             for job, taken in taking.items():
@@ -277,12 +277,19 @@ class _Lane:
                 except Exception as error:  # noqa: BLE001 - a picture's own trouble is not its neighbours'
                     self._fail([job], error)
             self._give(
-                list(pictures), lambda some: embed_pictures(backbone, [each for job in some for each in pictures[job]])
+                list(pictures),
+                lambda some: self._of_pictures(backbone, [each for job in some for each in pictures[job]]),
             )
         finally:
             wait(taking.values())
             for source in sources.values():
                 source.let_go()
+
+    def _of_pictures(self, backbone: Backbone, pictures: Sequence[Picture]) -> Vectors:
+        """Side by side, as many at a time as suit the model: it may be tuned to one thread in each."""
+        size = backbone.batch if isinstance(backbone, Tunable) else len(pictures)
+        parts = [pictures[start : start + size] for start in range(0, len(pictures), size)]
+        return np.concatenate(list(self._threads.map(partial(embed_pictures, backbone), parts)))
 
     def _of_words(self, jobs: Sequence[_Job]) -> Vectors:
         return registry.load_for_texts(self.card).embed_texts([str(job.item) for job in jobs])
