@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,9 @@ import pytest
 from PIL import Image
 
 import lookalike
-from lookalike.bench import answers, protocols
+from lookalike.bench import answers, described, protocols
 from lookalike.bench.dataset_run import DatasetRun, thinned
-from lookalike.bench.datasets import read, read_descriptors, read_predictions
+from lookalike.bench.datasets import read, read_descriptors, read_predictions, write_descriptors
 from lookalike.bench.linked import link_files
 from lookalike.calibration import MOST_CERTAIN
 from lookalike.cli import group
@@ -253,6 +254,70 @@ def test_disc21_its_predictions_and_descriptors(disc21: Path, tmp_path: Path, cl
     assert all(len(ids) == pair[name] for name, ids in pair["queries"].items())
     assert page.read_text().startswith("<!doctype html>")
     assert "data:image/jpeg;base64," in page.read_text()
+
+
+def test_descriptors_are_judged(disc21: Path, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unit vectors rank as their cosines do: what was written is judged as the entry that wrote it."""
+    whole, parts = tmp_path / "d.hdf5", [tmp_path / "q.hdf5", tmp_path / "r.hdf5"]
+    where = ("bench", "--dataset", "disc21", "--root", disc21, "--into", tmp_path / "b")
+    (own,) = cli(*where, "--model", "hog", "--descriptors", whole, "--json").json["rows"]
+    names, vectors = read_descriptors(whole)
+    write_descriptors(parts[0], [f"{name}.jpg" for name in names[:8]], vectors[:8])
+    write_descriptors(parts[1], names[8:], vectors[8:])
+    measures = ("accuracy@1", "accuracy@3", "uap", "recall@p90")
+    for files in ([whole], parts):
+        report = cli(*where, *(word for file in files for word in ("--descriptors-in", file)), "--json").json
+        (row,) = report["rows"]
+        assert {measure: row[measure] for measure in measures} == {measure: own[measure] for measure in measures}
+        assert row["model"] == " and ".join(file.name for file in files)
+        assert row["bytes_per_vector"] == 4 * vectors.shape[1]
+        assert ("the challenge allows 256" in (row["note"] or "")) == (vectors.shape[1] > 256)
+
+    # Of all pairs, worked out the long way, the best few of all queries together; accuracy takes each query's own.
+    data = read("disc21", disc21)
+    scaled = vectors * np.linspace(0.5, 2, len(vectors))[:, None]
+    write_descriptors(whole, names, scaled.astype(np.float32))
+    by_name = dict(zip(names, scaled, strict=True))
+    pairs = sorted(
+        (float(((by_name[query.id] - by_name[name]) ** 2).sum()), query.id, name)
+        for query in data.queries
+        for name in data.gallery
+    )
+    monkeypatch.setattr(described, "CAP", 10)
+    monkeypatch.setattr(described, "_ROWS", 3)
+    rankings, dim = described.describe([whole], replace(data, depth=1))
+    assert dim == vectors.shape[1]
+    found = {(id_, name): -score for id_, ranking in rankings.items() for name, score in ranking}
+    first = {query.id: next((id_, name) for _, id_, name in pairs if id_ == query.id) for query in data.queries}
+    assert found.keys() == {(id_, name) for _, id_, name in pairs[:10]} | set(first.values())
+    assert [found[id_, name] for _, id_, name in pairs[:10]] == pytest.approx(
+        [far for far, _, _ in pairs[:10]], abs=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    ("files", "why"),
+    [
+        ([["Q00000", "R000000", "X1"]], "0.hdf5: disc21 asks for no query and has no reference 'X1' (1 such name)"),
+        ([["Q00000", "R000000"]], "0.hdf5: no vector of 'Q00001' (22 of 24 are missing)"),
+        ([["Q00000"], ["R000000", "Q00000"]], "1.hdf5: 'Q00000' has a vector in another file, too"),
+        (
+            [["Q00000"], ["R000000", "R000001", "R000002"]],
+            "1.hdf5: its vectors have 3 dimensions, those of another file 1",
+        ),
+        ([["Q00000", "Q00000"]], "0.hdf5: `image_names` has 'Q00000' twice"),
+        ([], "absent.hdf5: no such file"),
+    ],
+)
+def test_descriptors_that_cannot_be_judged(
+    disc21: Path, tmp_path: Path, cli: Cli, files: list[list[str]], why: str
+) -> None:
+    paths = [tmp_path / f"{i}.hdf5" for i in range(len(files))]
+    for path, names in zip(paths, files, strict=True):
+        write_descriptors(path, names, np.eye(len(names), dtype=np.float32))
+    words = [word for path in paths or [tmp_path / "absent.hdf5"] for word in ("--descriptors-in", path)]
+    told(cli("bench", "--dataset", "disc21", "--root", disc21, "--into", tmp_path / "b", *words), why)
+    assert not (tmp_path / "b").exists()
 
 
 def test_disc21_article(disc21: Path, tmp_path: Path) -> None:

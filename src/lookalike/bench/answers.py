@@ -165,7 +165,7 @@ class Known:
 
 
 @dataclass(eq=False)
-class _Best:
+class Best:
     """Of each query the best so far: (queries, count) scores and places in the gallery."""
 
     queries: int
@@ -235,7 +235,7 @@ def _answers_to(
     shown = [each.shown(first, pictures, asking) for each in known]
     apart = [_nearest(each, one.usual) for each, one in zip(shown, known, strict=True)]
     usual = [[usual_of(each[i]) for each in apart] for i in range(len(ids))]
-    best = _Best(len(ids), min(len(names), count + 1))  # one may be the query itself
+    best = Best(len(ids), min(len(names), count + 1))  # one may be the query itself
     for start in range(0, len(names), _ROWS):
         cosines = [_nearest(s, one.block(start, start + _ROWS)) for s, one in zip(shown, known, strict=True)]
         best.add(start, _together(cosines, usual))

@@ -18,6 +18,7 @@ import numpy as np
 from lookalike.bench.answers import Known, Side, Task
 from lookalike.bench.datasets import Dataset, read_predictions
 from lookalike.bench.datasets.dataset import such
+from lookalike.bench.described import MOST_DIMENSIONS, describe
 from lookalike.bench.linked import link_files, query_files
 from lookalike.bench.results import BenchReport, EntryResult
 from lookalike.bench.run import Run
@@ -84,18 +85,18 @@ class DatasetRun(Run):
         self.photos = Collection(self.place / "collection", str(self.place))
         self.warnings: list[str] = []
 
-    def report(self, predictions: str | os.PathLike[str] | None = None) -> BenchReport:
-        """What the entries come to, and somebody's `predictions` in a CSV file beside them.
+    def report(
+        self,
+        predictions: str | os.PathLike[str] | None = None,
+        descriptors: Sequence[str | os.PathLike[str]] = (),
+    ) -> BenchReport:
+        """What the entries come to, and beside them somebody's `predictions` in a CSV file, or `descriptors` in HDF5.
 
         Raises UsageError, UnknownModel, ModelUnavailable, StorageError, CollectionBusy, and KeyboardInterrupt, after
         which the next run goes on.
         """
-        results = []
-        if predictions is not None:  # first: what is wrong with the file is told before hours of work
-            rankings = read_predictions(Path(predictions), self.dataset)
-            name = showable(os.path.basename(predictions))
-            name = f"file {name}" if name in {entry.name for entry in self.entries} else name
-            results.append(EntryResult(name, rankings, None, None, None))
+        # First: what is wrong with the files is told before hours of work.
+        results = self.others(predictions, [Path(path) for path in descriptors])
         if self.entries:
             task = self.task()
             with self.clock("ranking"):
@@ -118,6 +119,24 @@ class DatasetRun(Run):
             facts=facts,
             warnings=[*self.dataset.warnings, *self.warnings],
         )
+
+    def others(self, predictions: str | os.PathLike[str] | None, descriptors: Sequence[Path]) -> list[EntryResult]:
+        """What somebody's files answer, each kind a row by the names of its files."""
+        found: list[EntryResult] = []
+
+        def name(files: Sequence[Path]) -> str:
+            told = " and ".join(showable(path.name) for path in files)
+            taken = {*(entry.name for entry in self.entries), *(other.model for other in found)}
+            return told if told not in taken else f"{'file' if len(files) == 1 else 'files'} {told}"
+
+        if predictions is not None:
+            rankings = read_predictions(Path(predictions), self.dataset)
+            found.append(EntryResult(name([Path(predictions)]), rankings, None, None, None))
+        if descriptors:
+            rankings, dim = describe(descriptors, self.dataset)
+            note = f"{dim:,} dimensions: the challenge allows {MOST_DIMENSIONS}" if dim > MOST_DIMENSIONS else None
+            found.append(EntryResult(name(descriptors), rankings, None, 4 * dim, None, note))
+        return found
 
     def descriptors(self) -> tuple[list[str], Vectors]:
         """The vectors of queries and gallery by the one model of the run, whitened if it is. Raises UsageError."""

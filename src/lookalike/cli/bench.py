@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -36,6 +36,9 @@ ENDINGS = (".json", ".md", ".html")
 @click.option("--root", type=click.Path(), metavar="DIR", help="Where the files of the data set are.")
 @click.option("--distractors", type=click.IntRange(0), metavar="N", help="Others in the gallery, at most [all].")
 @click.option("--predictions-in", type=click.Path(), metavar="CSV", help="Judge these, too (disc21).")
+@click.option(
+    "--descriptors-in", multiple=True, type=click.Path(), metavar="HDF5", help="Judge these, too; repeat for parts."
+)
 @click.option("--predictions", type=click.Path(), metavar="CSV", help="Write those of the one ENTRY (disc21).")
 @click.option("--descriptors", type=click.Path(), metavar="HDF5", help="Write those of the one ENTRY (disc21).")
 @click.option("--into", type=click.Path(), metavar="DIR", help="Where the work is kept [FOLDER/.lookalike/bench].")
@@ -53,6 +56,7 @@ def command(
     root: str | None,
     distractors: int | None,
     predictions_in: str | None,
+    descriptors_in: tuple[str, ...],
     predictions: str | None,
     descriptors: str | None,
     into: str | None,
@@ -78,6 +82,7 @@ def command(
     lookalike bench ~/photos --model 'clip|whiten:256'
     lookalike bench --dataset disc21-article --root ~/disc21 --distractors 150000 --model clip --model dinov2
     lookalike bench --dataset disc21 --root ~/disc21 --predictions-in theirs.csv
+    lookalike bench --dataset disc21 --root ~/disc21 --descriptors-in queries.hdf5 --descriptors-in references.hdf5
     """
     for out in outs:
         if Path(out).suffix.lower() not in ENDINGS:
@@ -85,14 +90,15 @@ def command(
     for path in (*outs, predictions, descriptors):
         if path is not None:
             _writable(path)
-    special = {
-        "--root": root,
-        "--distractors": distractors,
+    files = {
         "--predictions-in": predictions_in,
+        "--descriptors-in": next(iter(descriptors_in), None),
         "--predictions": predictions,
         "--descriptors": descriptors,
     }
-    data = _dataset(folder, dataset, root, [option for option, value in special.items() if value is not None])
+    named = {option: path for option, path in files.items() if path is not None}
+    special = ["--root"] * (root is not None) + ["--distractors"] * (distractors is not None) + list(named)
+    data = _dataset(folder, dataset, root, special)
     if data is None or root is None:
         place, entries = folder or "", models or registry.downloadless()
     elif not data.queries:
@@ -100,8 +106,8 @@ def command(
         place, entries = _gallery_folder(data, root), models or registry.downloadless()
         into, data = into or os.path.join(root, PRIVATE, f"bench-{dataset}"), None
     else:
-        place, entries = root, models or (() if predictions_in else registry.downloadless())
-        _refuse(data, entries, predictions_in, predictions, descriptors)
+        place, entries = root, models or (() if predictions_in or descriptors_in else registry.downloadless())
+        _refuse(data, entries, named)
     try:
         with progress(unit="") as tell:
             if data is None:
@@ -115,7 +121,7 @@ def command(
                 run = DatasetRun(
                     data, place, entries, seed=seed, into=into, gallery=part, workers=workers, progress=tell
                 )
-                report = run.report(predictions_in)
+                report = run.report(predictions_in, descriptors_in)
                 if descriptors is not None:
                     write_descriptors(descriptors, *run.descriptors())
     except KeyboardInterrupt:
@@ -176,23 +182,14 @@ def _gallery_folder(data: Dataset, root: str) -> str:
     return str(data.gallery.folder) if isinstance(data.gallery, Files) else root
 
 
-def _refuse(
-    data: Dataset,
-    entries: Sequence[str],
-    predictions_in: str | None,
-    predictions: str | None,
-    descriptors: str | None,
-) -> None:
-    """Raises UsageError for what this data set does not have."""
-    files = {"--predictions-in": predictions_in, "--predictions": predictions, "--descriptors": descriptors}
+def _refuse(data: Dataset, entries: Sequence[str], files: Mapping[str, str]) -> None:
+    """Raises UsageError for what this data set does not have; `files` by their options."""
     for option, path in files.items():
-        if path is None:
-            continue
         if not data.protocol.startswith("disc21"):
             raise UsageError(f"{option}: such files are of DISC21, not of {data.name}")
-        if option != "--predictions-in" and len(set(entries)) != 1:
+        if not option.endswith("-in") and len(set(entries)) != 1:
             raise UsageError(f"{option} {path}: name one --model, whose they are")
-    if descriptors is not None:
-        if len(Entry.parse(entries[0]).models) > 1:
-            raise UsageError(f"--descriptors {descriptors}: they are one model's: name a single one")
-        hdf5()
+        if option.startswith("--descriptors"):
+            hdf5()
+    if "--descriptors" in files and len(Entry.parse(entries[0]).models) > 1:
+        raise UsageError(f"--descriptors {files['--descriptors']}: they are one model's: name a single one")

@@ -164,6 +164,11 @@ def stem(relative: str) -> str:
     return os.path.splitext(relative.rpartition("/")[2])[0]
 
 
+def image_id(name: str) -> str:
+    """As files of a challenge name an image: with its suffix or without."""
+    return os.path.splitext(name)[0] if is_image_name(name) else name
+
+
 def folder_of(root: Path, names: Sequence[str], what: str) -> Path:
     """The first of the folders `names` of `root` that is there. Raises UsageError where none is."""
     for name in names:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from lookalike.bench.datasets.dataset import image_id
 from lookalike.errors import UsageError
 from lookalike.types import Vectors
 from lookalike.writing import showable, write_whole
@@ -41,7 +42,7 @@ def write_descriptors(path: str | os.PathLike[str], names: Sequence[str], vector
 
 
 def read_descriptors(path: Path) -> tuple[list[str], Vectors]:
-    """The names, and (n, dim) float32 in their order, not normalised.
+    """The names, without an image's suffix, and (n, dim) float32 in their order, not normalised.
 
     Raises UsageError for a file that is none, is damaged, names an image twice, or holds what is not finite.
     """
@@ -95,7 +96,7 @@ def _names(names: Any, shown: str) -> list[str]:
         for name in names[start : start + _BLOCK].tolist():
             if not isinstance(name, bytes | str) or not 0 < len(name) <= LONGEST_NAME:
                 raise UsageError(f"{shown}: entry {len(found):,} of `image_names` is no name")
-            found.append(name.decode(errors="surrogateescape") if isinstance(name, bytes) else name)
+            found.append(image_id(name.decode(errors="surrogateescape") if isinstance(name, bytes) else name))
     return found
 
 

@@ -17,9 +17,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lookalike.bench.datasets.dataset import Dataset, Ranking, read_data
+from lookalike.bench.datasets.dataset import Dataset, Ranking, image_id, read_data
 from lookalike.errors import UsageError
-from lookalike.formats import is_image_name
 from lookalike.writing import showable, write_whole
 
 CAP = 500_000
@@ -136,7 +135,7 @@ def _rows(path: Path, header: tuple[str, ...]) -> Iterator[tuple[int, list[str]]
                 continue
             if len(row) != len(header) or not row[0] or (len(header) > len(_PAIR) and not row[1]):
                 raise _wrong(path, rows.line_num, f"expected {','.join(header)}")
-            yield rows.line_num, [os.path.splitext(f)[0] if is_image_name(f) else f for f in row]
+            yield rows.line_num, [image_id(field) for field in row]
     except csv.Error as error:
         raise _wrong(path, rows.line_num, f"damaged ({error})") from error
 
