@@ -6,6 +6,7 @@ import base64
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import openai
@@ -18,6 +19,8 @@ import lookalike
 from lookalike import images
 from lookalike.embedding import embed_picture
 from lookalike.models import registry
+from tests.conftest import ROOT
+from tests.docs.test_docs import blocks
 from tests.server import colour_words
 
 
@@ -155,3 +158,18 @@ def test_qdrants_client_is_told_what_is_wrong(qdrant: qdrant_client.QdrantClient
     only = models.Filter(must=[models.FieldCondition(key="width", match=models.MatchValue(value=3))])
     with pytest.raises(UnexpectedResponse, match="filter"):
         qdrant.query_points("photos", query=point, query_filter=only)
+
+
+# -- as documented -----------------------------------------------------------------------------------------------
+
+
+def test_the_documented_clients_work(
+    live: str, collection: lookalike.Collection, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collection.add(models=[colour_words.register()])
+    monkeypatch.chdir(photos.parent)
+    names: dict[str, Any] = {}
+    for code in blocks(ROOT / "docs" / "serve.md", "python notest"):
+        exec(code.replace("http://127.0.0.1:8642", live).replace("clip", "colour-words"), names)  # noqa: S102
+    assert len(names["points"]) == 9
+    names["client"].close()

@@ -236,3 +236,15 @@ def test_many_that_wait_do_not_lock_others_out(hard: str) -> None:
         for _ in range(100):
             stack.enter_context(connected(hard)).sendall(b"POST /v1/uploads HTTP/1.1\r\n")
         assert httpx2.get(f"{hard}/healthz").status_code == 200
+
+
+def test_too_many_at_a_time_are_told_to_come_back(settings: Settings) -> None:
+    with running(replace(settings, requests=1)) as address, connected(address) as client:
+        client.sendall(head(address, "POST /v1/uploads", "Content-Length: 100"))
+        while (refused := httpx2.get(f"{address}/healthz")).status_code == 200:
+            pass  # it has not come in yet
+        assert (refused.status_code, refused.headers["content-type"]) == (503, "application/problem+json")
+        assert int(refused.headers["retry-after"]) > 0
+        client.close()
+        while httpx2.get(f"{address}/healthz").status_code == 503:
+            pass

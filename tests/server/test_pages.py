@@ -231,3 +231,8 @@ def test_a_picture_of_the_collection_finds_its_twins_but_not_itself(
     # Who brings the picture is shown where it lies.
     served.post("/v1/uploads", content=(photos / "twin.jpg").read_bytes())
     assert found()[:3] == ["cat.jpg", "twin.jpg", "cat small.png"]
+
+
+def test_the_front_is_a_page_for_people_and_says_to_programs_what_it_is(served: TestClient) -> None:
+    assert served.get("/").json() == {"title": "Lookalike", "version": lookalike.__version__}
+    assert served.get("/", headers={"Accept": "text/html,*/*;q=0.8"}).headers["location"] == "/search"

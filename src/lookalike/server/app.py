@@ -71,7 +71,7 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app)
     app.add_middleware(Bodies, settings=settings)
     app.add_middleware(Guard, settings=settings)
-    app.add_middleware(Doorway, monitor=service.monitor)  # the last is the outermost
+    app.add_middleware(Doorway, monitor=service.monitor, most=settings.requests)  # the last is the outermost
     for routes in (  # in the order in which they are described
         search,
         compare,

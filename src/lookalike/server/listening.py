@@ -17,9 +17,6 @@ from lookalike.server.settings import Settings
 HEAD_BYTES = 16 << 10
 """Of request line and headers together."""
 
-CONNECTIONS = 512
-"""At a time; what comes then is answered 503."""
-
 
 def bind(settings: Settings) -> socket.socket:
     """The socket that the service listens on; port 0 finds a free one.
@@ -64,7 +61,6 @@ def server(app: FastAPI, settings: Settings) -> uvicorn.Server:
         log_level="critical",  # `security` logs errors, once
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=CONNECTIONS,
         h11_max_incomplete_event_size=HEAD_BYTES,
         timeout_graceful_shutdown=2,
     )

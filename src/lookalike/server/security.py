@@ -20,7 +20,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lookalike.server.monitoring import Monitor
-from lookalike.server.problems import Problem, response_of
+from lookalike.server.problems import SOON, Problem, response_of
 from lookalike.server.settings import Settings
 
 log = logging.getLogger("lookalike")
@@ -47,11 +47,15 @@ _HEADERS = {
 
 
 class Doorway:
-    """The outermost: has every answer carry the headers that protect, counts it, and lets no error out bare."""
+    """The outermost: has every answer carry the headers that protect, counts it, and lets no error out bare.
 
-    def __init__(self, app: ASGIApp, monitor: Monitor) -> None:
+    At most `most` requests are under way at a time.
+    """
+
+    def __init__(self, app: ASGIApp, monitor: Monitor, most: int) -> None:
         self._app = app
         self._monitor = monitor
+        self._most, self._under_way = most, 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -72,7 +76,10 @@ class Doorway:
                 message = {**message, "body": b""}
             await send(message)
 
+        self._under_way += 1
         try:
+            if self._under_way > self._most:
+                raise Problem(503, f"{self._most} requests are under way: try again", SOON)
             await self._app(inner, receive, guarded)
         except Exception as error:
             if status:  # it has begun: all that is left is to break off
@@ -81,6 +88,7 @@ class Doorway:
                 raise
             await response_of(error, HTTPConnection(scope))(scope, receive, guarded)
         finally:
+            self._under_way -= 1
             self._monitor.answered(method, getattr(inner.get("route"), "path", ""), status, time.perf_counter() - began)
         return None
 

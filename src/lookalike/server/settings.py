@@ -22,6 +22,7 @@ class Settings:
     uploads:     the folder where pictures that were asked for are kept, so that an address with one works tomorrow
     upload_bytes, upload_pixels: of one picture; it is refused while it is read, and before it is decoded
     kept_bytes:  of all uploads together; the oldest go first
+    requests:    that are worked on at a time; what comes then is told to come back
     queue:       pictures that may wait for one model; what comes then is told to come back
     body_bytes:  of one request's body
     bodies_bytes: of all bodies that are being received or worked on together; what comes then is told to come back
@@ -39,6 +40,7 @@ class Settings:
     upload_bytes: int = 32 << 20
     upload_pixels: int = 100_000_000
     kept_bytes: int = 512 << 20
+    requests: int = 512
     queue: int = 64
     body_bytes: int = 64 << 20
     bodies_bytes: int = 256 << 20

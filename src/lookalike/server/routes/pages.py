@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from lookalike.collection import Collection
 from lookalike.errors import LookalikeError
@@ -50,8 +50,11 @@ def _asked(service: Service, address: Address, whole: bool) -> Ask:
 
 
 @router.get("/")
-async def front() -> RedirectResponse:
-    return RedirectResponse("/search")
+async def front(request: Request) -> Response:
+    """For people the page to begin with; for programs what it is that answers here, as Qdrant's clients ask for it."""
+    if "text/html" in request.headers.get("accept", ""):
+        return RedirectResponse("/search")
+    return JSONResponse({"title": request.app.title, "version": request.app.version})
 
 
 @router.get("/search")
