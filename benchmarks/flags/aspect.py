@@ -46,6 +46,7 @@ NETWORKS = {
     "vit-tiny": ("vit_tiny_patch16_224", HALF, HALF),
     "efficientnet-lite0": ("efficientnet_lite0_features", HALF, HALF),
     "mobilenetv2": ("mobilenetv2_features", MEAN, STD),
+    "squeezenet": ("squeezenet1_1", MEAN, STD),
 }
 COLUMNS = {"network": "", "fit": "", "recall@1": "recall@1", "recall@3": "recall@3", "mrr": "MRR", "gain": "gain"}
 

@@ -1,4 +1,4 @@
-"""The flags study on the shared flags: models that need no download, real networks, squashed or not, and fusions.
+"""The flags study on the shared flags: models that need no download, real networks by aspect, and fusions.
 
     python benchmarks/flags/study.py [--flags FOLDER] [--models A,B+C,...] [--seed N] [--out FILE]
 
@@ -53,7 +53,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["LOOKALIKE_MODELS"] = folder
         networks = [name for name in NETWORKS if register(name)]
-        fitted = [f"{name}@squash" for name in networks]
+        fitted = [f"{name}@{aspect}" for name in networks for aspect in ("squash", "pad")]
         models = options.models or [*registry.downloadless(), *networks, *fitted, *TOGETHER]
         told = studied(options, models)
     for row in told["models"].values():

@@ -2,7 +2,10 @@
 
 intervals  percentile bootstrap of the flags: each round draws as many flags as there are, with replacement, and a pair
            counts as often as both its flags were drawn, since pairs that share a flag are not independent. Snijders and
-           Borgatti, "Non-Parametric Standard Errors and Tests for Network Statistics" (Connections 22, 1999)
+           Borgatti, "Non-Parametric Standard Errors and Tests for Network Statistics" (Connections 22, 1999).
+           Where all rounds agree, as when every pair was found, they know nothing of what was not asked: there it is
+           the exact bound for as many pairs as share no flag, and so are independent. Clopper and Pearson, "The Use of
+           Confidence or Fiducial Limits" (Biometrika 26, 1934)
 """
 
 from __future__ import annotations
@@ -18,6 +21,8 @@ import numpy as np
 import numpy.typing as npt
 from folder import Flag
 from truth import NINE_TESTS, Pair
+
+from lookalike.stats import certain
 
 ROUNDS = 2000
 TOP = 3
@@ -78,16 +83,18 @@ def summed(ranks: Sequence[int], ways: Ways, seed: int) -> dict[str, Any]:
     rank, weights = np.array(ranks), drawn(ways, seed)
     values = {f"recall@{k}": (rank <= k).astype(float) for k in (1, 3, 5)} | {"mrr": 1 / rank}
     told: dict[str, Any] = {name: round(float(value.mean()), 4) for name, value in values.items()}
-    return {**told, "intervals": {name: interval(value, weights) for name, value in values.items()}}
+    return {**told, "intervals": {name: interval(value, ways, weights) for name, value in values.items()}}
 
 
 def behind(finds: Finds, best: Finds, ways: Ways, seed: int) -> dict[str, Any]:
     """How much lower a model's recall@3 is than the best one's, and the interval: paired, of the same rounds."""
+    if finds is best:
+        return {"recall@3": 0.0, "interval": [0.0, 0.0]}
     less = np.array([
         float(other <= TOP) - float(own <= TOP)
         for own, other in zip(ranks_of(finds, ways), ranks_of(best, ways), strict=True)
     ])  # fmt: skip
-    return {"recall@3": round(float(less.mean()), 4), "interval": interval(less, drawn(ways, seed))}
+    return {"recall@3": round(float(less.mean()), 4), "interval": interval(less, ways, drawn(ways, seed), least=-1)}
 
 
 def drawn(ways: Ways, seed: int) -> Floats:
@@ -100,10 +107,23 @@ def drawn(ways: Ways, seed: int) -> Floats:
     return np.asarray(weights[weights.sum(axis=1) > 0])
 
 
-def interval(values: Floats, weights: Floats) -> list[float]:
-    """Where the mean of (ways,) values lies in 95 % of the rounds."""
+def interval(values: Floats, ways: Ways, weights: Floats, least: float = 0) -> list[float]:
+    """Where the mean of (ways,) values, `least` to 1, may well lie (95 %) if other flags had been drawn."""
     means = weights @ values / weights.sum(axis=1)
-    return [round(float(edge), 4) for edge in np.percentile(means, [2.5, 97.5])]
+    low, high = np.percentile(means, [2.5, 97.5])
+    if np.isclose(low, high):
+        seen = certain(apart(ways))
+        low, high = least + seen * (low - least), 1 - seen * (1 - high)
+    return [round(float(edge), 4) for edge in (low, high)]
+
+
+def apart(ways: Ways) -> int:
+    """How many pairs there are of which no two share a flag."""
+    taken: set[str] = set()
+    for a, b in ways:
+        if taken.isdisjoint((a, b)):
+            taken |= {a, b}
+    return len(taken) // 2
 
 
 def nine_tests(finds: Finds, flags: Mapping[str, Flag]) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import sys
@@ -19,7 +20,7 @@ from tests.conftest import ROOT, run_command
 from tests.examples.conftest import Study, module
 from tests.examples.drawn_flags import bands
 
-measures, names, folder_ = (module(name) for name in ("measures", "names", "folder"))
+measures, names, folder_, palette = (module(name) for name in ("measures", "names", "folder", "palette"))
 
 
 # -- the command -------------------------------------------------------------------------------------------------
@@ -189,6 +190,28 @@ def test_intervals_hold_what_other_flags_would_give() -> None:
     assert measures.summed(ranks, ways, 1) != measures.summed(ranks, ways, 2)
 
 
+def test_intervals_of_what_all_or_none_found() -> None:
+    """Rounds agree there: the exact bound, of the pairs that share no flag (Clopper and Pearson)."""
+    one, star, apart = [("a", "b"), ("b", "a")], [("a", "b"), ("a", "c"), ("a", "d")], [("a", "b"), ("c", "d")]
+    for ways, pairs in ((one, 1), (star, 1), (apart, 2)):
+        least = round(0.025 ** (1 / pairs), 4)
+        assert measures.summed([1] * len(ways), ways, 1)["intervals"]["mrr"] == [least, 1]
+        assert measures.summed([9] * len(ways), ways, 1)["intervals"]["recall@5"] == [0, round(1 - least, 4)]
+    assert measures.summed([1, 9], one, 1)["intervals"]["recall@1"] == [0.0125, 0.9875]
+
+
+@pytest.mark.parametrize(("pairs", "surely"), [(1, False), (5, False), (6, True)])
+def test_a_model_is_not_surely_worse_by_a_pair(pairs: int, surely: bool) -> None:
+    """As a sign test has it: of fewer than six pairs, all won, not."""
+    ways = [(f"a{i}", f"b{i}") for i in range(pairs)]
+    finds = [{a: measures.Found({b: 0.5, **dict.fromkeys("xyz", other)}) for a, b in ways} for other in (0.1, 0.9)]
+    told = measures.behind(finds[1], finds[0], ways, seed=1)
+    assert told["recall@3"] == 1
+    assert (told["interval"][0] > 0) is surely
+    low, high = measures.behind(dict(finds[0]), finds[0], ways, seed=1)["interval"]
+    assert low == -high < 0, "another model that finds the same may yet differ"
+
+
 def test_models_are_compared_pair_by_pair() -> None:
     """Two models that differ on a fifth of the pairs: surely, though the intervals of both overlap."""
     ways = [way for i in range(40) for way in ((f"a{i}", f"b{i}"), (f"b{i}", f"a{i}"))]
@@ -203,6 +226,18 @@ def test_models_are_compared_pair_by_pair() -> None:
     assert told["recall@3"] == 0.2
     assert 0 < told["interval"][0] < 0.2 < told["interval"][1] < 0.5
     assert measures.behind(finds[0], finds[0], ways, seed=1) == {"recall@3": 0, "interval": [0, 0]}
+
+
+def test_a_blended_edge_is_no_colour() -> None:
+    """White and blue stripes, drawn small: light blue lies between them, and covers nothing."""
+    tall = Image.new("RGB", (32, 903), "white")
+    for top in range(100, 900, 200):
+        tall.paste("#0038a8", (0, top, 32, top + 100))
+    out = io.BytesIO()
+    tall.resize((300, 200), Image.Resampling.BILINEAR).save(out, "PNG")
+    colours = palette.colour_map(out.getvalue())
+    assert "light blue" in colours
+    assert palette.palette(colours) == {"white", "blue"}
 
 
 def test_groups_that_share_a_member_are_one() -> None:

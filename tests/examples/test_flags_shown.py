@@ -32,6 +32,7 @@ def test_page_stands_alone(study: Study, flags: Path, tmp_path: Path) -> None:
     assert page.count("<h3>") >= 11
     for said in ("Which flags look alike?", "The nine tests", "What no model finds", "Not asked", "Senegal, Mali"):
         assert said in page
+    assert re.search(r'class="names">.*<b class="yes">Ireland</b>', page), "names can be read where nothing hovers"
 
 
 def test_page_in_a_browser(study: Study, flags: Path, tmp_path: Path) -> None:
@@ -102,16 +103,24 @@ def test_dataframe_says_what_is_wrong(flags: Path, arguments: tuple[str, ...], s
 
 def test_app(flags: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     testing = pytest.importorskip("streamlit.testing.v1", reason="the extra 'streamlit' brings it")
-    monkeypatch.setattr(sys, "argv", ["app.py", str(flags), "layout", "color"])
+    monkeypatch.syspath_prepend(str(FLAGS))
+    (flags / "older").mkdir()
+    bands(("#002664", "#fcd116", "#ce1126"), 1).save(flags / "older" / "td.png")
+    names = ("--names", str(flags.parent / "names.csv"))
+    monkeypatch.setattr(sys, "argv", ["app.py", str(flags), "layout", "layout+color", *names])
     app = testing.AppTest.from_file(str(FLAGS / "app.py"), default_timeout=60).run()
     assert not app.exception
     assert not app.error
-    assert [each.value for each in app.subheader] == ["layout", "color"]
-    app.selectbox[0].select("td").run()
+    assert [each.value for each in app.subheader] == ["layout", "layout+color"]
+    assert app.multiselect[0].options == ["layout", "layout+color", "color"]
+    countries = app.selectbox[0].options
+    assert len(countries) == 13
+    assert {"Chad (td.png)", "Chad (older/td.png)", "Ivory Coast", "Poland", "Ireland"} < set(countries)
+    app.selectbox[0].select("Romania").run()
     captions = [image.proto.imgs[0].caption for image in app.get("image")]
     assert captions[0] == ""
-    assert captions[1].startswith("1. Romania: 0.9")
-    assert captions[6].startswith("1. ")
+    assert captions[1].startswith("1. Chad (")
+    assert captions[6].startswith("1. Chad (")
     assert len(captions) == 11
     app.multiselect[0].set_value(["color"]).run()
     assert [each.value for each in app.subheader] == ["color"]
@@ -121,6 +130,7 @@ def test_app(flags: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_app_says_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     testing = pytest.importorskip("streamlit.testing.v1", reason="the extra 'streamlit' brings it")
+    monkeypatch.syspath_prepend(str(FLAGS))
     monkeypatch.setattr(sys, "argv", ["app.py", str(tmp_path / "nowhere")])
     app = testing.AppTest.from_file(str(FLAGS / "app.py"), default_timeout=60).run()
     assert not app.exception
