@@ -148,6 +148,11 @@ def test_a_whole_run_and_once_more(tiles: Path, tmp_path: Path) -> None:
     assert by_name["color|verify:5"]["uap"]["value"] > by_name["color"]["uap"]["value"]
     assert by_name["color+hog"]["accuracy@1"]["value"] > by_name["phash"]["accuracy@1"]["value"]
 
+    (speeds,) = (tmp_path / "b").rglob("speeds.json")
+    counts = [count for count, _ in json.loads(speeds.read_text()).values()]
+    assert counts == [facts["gallery"]] * 3, "of the files themselves, each once by each model"
+    assert facts["images_per_second"].startswith(f"of {facts['gallery']} files of the folder, half of them of 0.0")
+
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "b").rglob("*.jpg")}
     again = bench(tiles, models, originals=15, into=tmp_path / "b")
     assert again.results == report.results

@@ -27,10 +27,12 @@ from lookalike.bench.answers import Side, Task
 from lookalike.bench.datasets import Dataset, Edits, Query
 from lookalike.bench.datasets.dataset import such
 from lookalike.bench.entries import Entry
+from lookalike.bench.linked import link_files
 from lookalike.bench.plan import Plan, plan
 from lookalike.bench.results import BenchReport
 from lookalike.bench.run import Run
 from lookalike.bench.twins import HASHES, near_duplicates
+from lookalike.bench.words import number
 from lookalike.collection import Collection
 from lookalike.errors import UsageError
 from lookalike.indexing import Progress, existing_folder
@@ -45,6 +47,10 @@ SIDE = 800
 
 QUALITY = 95
 KEY_DIGITS = 12
+
+TIMED = 100
+"""Images of the folder that each model is timed with, by themselves."""
+
 ORIGINALS = 200
 
 DEPTH = 50
@@ -108,6 +114,8 @@ class _FolderRun(Run):
         gallery, fitting = (
             Side(photos, {name: pictures[name] for name in names}, sources) for names in (dealt.gallery, dealt.fitting)
         )
+        with self.clock("speed"):
+            timed = self.timed(dealt, pictures)
         task = Task(asked, gallery, fitting, fitting, DEPTH)
         with self.clock("ranking"):
             results = [self.answered(entry, task, self.unread(entry, asked)) for entry in self.entries]
@@ -120,7 +128,7 @@ class _FolderRun(Run):
             "backgrounds": len(dealt.backgrounds),
             "queries": len(queries),
             "negatives": sum(not query.truths for query in queries),
-            "images_per_second": f"of the copies, {SIDE} pixels wide or high at most",
+            "images_per_second": timed,
             "seconds": self.told_seconds,
         }
         files = {name: Path(self.folder, name) for name in dealt.gallery}
@@ -226,12 +234,25 @@ class _FolderRun(Run):
     def embedded(self, queries: Sequence[Query]) -> Side:
         """The queries, with their vectors by each model."""
         asked = Collection(self.place / PRIVATE, str(self.place))
-        self.add(asked, self.models)
+        if asked.add(models=self.models, workers=self.workers, thumbnails=False, progress=self.tell).interrupted:
+            raise KeyboardInterrupt
         refs = {ref.path: ref for name in self.models for ref in asked.mapped(name)[0]}
         base = os.path.realpath(self.place)
         paths = {query.id: os.path.join(base, query.path.name) for query in queries}
         found = {id_: refs[path] for id_, path in paths.items() if path in refs}
         return Side(asked, found, dict.fromkeys(self.models, asked))
+
+    # -- the speed ---------------------------------------------------------------------------------------------------
+
+    def timed(self, dealt: Plan, pictures: Mapping[str, ImageRef]) -> str:
+        """Take the time that each model needs for images of the folder as their files are; says of which that is."""
+        drawn = np.random.default_rng([self.seed, 2]).permutation(dealt.gallery)[:TIMED].tolist()
+        place = self.place / PRIVATE / "speed"
+        link_files(place / "files", {name: Path(self.folder, name) for name in drawn}, Path(self.folder))
+        own = Collection(place / "collection", str(place / "files"))
+        self.add(own, self.models, progress=lambda what, done, total: self.tell("timing", done, total))
+        middle = np.median([pictures[name].width * pictures[name].height for name in drawn]) / 1e6
+        return f"of {counted(len(drawn), 'file')} of the folder, half of them of {number(middle)} megapixels or more"
 
     def unread(self, entry: Entry, asked: Side) -> str | None:
         """How many copies a model could not read: they found nothing."""
