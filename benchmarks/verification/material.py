@@ -38,7 +38,7 @@ SHARES = {"fit": 0.20, "absent": 0.05, "others": 0.03}
 The rest is the gallery, which is asked for and searched.
 """
 
-LATER = ("print",)
+LATER = ("print", "emoji")
 """Operators that came later: their copies are the last, and those of the others stay what they were."""
 
 LOCAL = {"xfeat": "xfeat.onnx", "lighterglue": "lighterglue_L3.onnx", "alike": "alike_n.onnx"}

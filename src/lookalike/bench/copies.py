@@ -48,6 +48,7 @@ OPERATORS: dict[str, Operator] = {
     "filter": operators.colour_filter,
     "erase": operators.erase,
     "text": operators.text,
+    "emoji": operators.emoji,
     "stickers": operators.stickers,
     "print": operators.printed,
     "screenshot": operators.screenshot,

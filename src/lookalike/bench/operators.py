@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -204,18 +204,56 @@ def text(pixels: Pixels, how: Strength) -> Edit:
     return np.asarray(image), np.eye(3)
 
 
-def stickers(pixels: Pixels, how: Strength) -> Edit:
-    """Smiling faces on it."""
+def emoji(pixels: Pixels, how: Strength) -> Edit:
+    """Faces, hearts and stars on it, drawn here: no font of the machine's has a say."""
     image = Image.fromarray(pixels)
     draw = ImageDraw.Draw(image)
+    for x, y, r in _scattered(image, how):
+        (_face, _heart, _star)[int(how.rng.integers(3))](draw, x, y, r)
+    return np.asarray(image), np.eye(3)
+
+
+def stickers(pixels: Pixels, how: Strength) -> Edit:
+    """Round pieces of other photos on it, turned, with a white edge."""
+    image = Image.fromarray(pixels)
+    for x, y, r in _scattered(image, how):
+        side = max(4, round(2 * r))
+        piece = Image.fromarray(how.other(side, side)).rotate(how.rng.uniform(0, 360), Image.Resampling.BILINEAR)
+        whole, inner = (Image.new("L", (4 * side, 4 * side)) for _ in range(2))
+        for mask, edge in ((whole, 0.0), (inner, 0.35)):  # drawn large: the edges are smooth when they are small
+            ImageDraw.Draw(mask).ellipse((edge * side, edge * side, (4 - edge) * side, (4 - edge) * side), fill=255)
+        at = round(x - side / 2), round(y - side / 2)
+        image.paste("white", (*at, at[0] + side, at[1] + side), whole.resize((side, side)))
+        image.paste(piece, at, inner.resize((side, side)))
+    return np.asarray(image), np.eye(3)
+
+
+def _scattered(image: Image.Image, how: Strength) -> Iterator[tuple[float, float, float]]:
+    """Middles and radii of what is put on a picture."""
     for _ in range((1, 3, 6)[how.grade]):
         r = min(image.size) * how.of(0.1, 0.13, 0.16)
         x, y = how.rng.uniform(0.1, 0.9, 2) * image.size
-        draw.ellipse((x - r, y - r, x + r, y + r), fill="gold", outline="black", width=max(1, int(r / 12)))
-        for side in (-0.4, 0.4):
-            draw.ellipse((x + side * r - r / 8, y - r / 2, x + side * r + r / 8, y - r / 8), fill="black")
-        draw.arc((x - r / 2, y - r / 4, x + r / 2, y + r / 2), 10, 170, fill="black", width=max(1, int(r / 8)))
-    return np.asarray(image), np.eye(3)
+        yield float(x), float(y), r
+
+
+def _face(draw: ImageDraw.ImageDraw, x: float, y: float, r: float) -> None:
+    draw.ellipse((x - r, y - r, x + r, y + r), fill="gold", outline="black", width=max(1, int(r / 12)))
+    for side in (-0.4, 0.4):
+        draw.ellipse((x + side * r - r / 8, y - r / 2, x + side * r + r / 8, y - r / 8), fill="black")
+    draw.arc((x - r / 2, y - r / 4, x + r / 2, y + r / 2), 10, 170, fill="black", width=max(1, int(r / 8)))
+
+
+def _heart(draw: ImageDraw.ImageDraw, x: float, y: float, r: float) -> None:
+    t = np.linspace(0, 2 * np.pi, 60)
+    across, up = 16 * np.sin(t) ** 3, 13 * np.cos(t) - 5 * np.cos(2 * t) - 2 * np.cos(3 * t) - np.cos(4 * t)
+    draw.polygon([(x + r * u / 17, y - r * v / 17) for u, v in zip(across, up, strict=True)], fill="crimson")
+
+
+def _star(draw: ImageDraw.ImageDraw, x: float, y: float, r: float) -> None:
+    turns = np.arange(10) * np.pi / 5
+    reach = np.where(np.arange(10) % 2, 0.45 * r, r)
+    points = [(x + far * np.sin(turn), y - far * np.cos(turn)) for turn, far in zip(turns, reach, strict=True)]
+    draw.polygon(points, fill="orange", outline="black")
 
 
 def screenshot(pixels: Pixels, how: Strength) -> Edit:
