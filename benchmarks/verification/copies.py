@@ -9,7 +9,7 @@ copies of photos that are not in it; B is asked for the copies of its own. Chanc
 (learn_calibration.py).
 
     accuracy@1, top-3  of the queries with an original in the gallery
-    micro-AP, P90      of all queries: by cosine, or by chance where hits were verified; see lookalike.bench.measures
+    micro-AP, P90      of all queries: by cosine, or by chance where hits were verified; see lookalike.bench.protocols
     hard               accuracy@1 of the hard grade
     cameras            micro-AP without the web cameras, which are many pictures of few places, among queries and hits
     in reach           the share of originals among the hits that are kept: verification can bring no others first
@@ -29,7 +29,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,9 @@ from remembering import remembered
 import lookalike
 import record
 from lookalike.bench.copies import GRADES
-from lookalike.bench.measures import Ranking, measure, place
+from lookalike.bench.datasets import Dataset, Ranking
+from lookalike.bench.datasets import Query as Judged
+from lookalike.bench.protocols import judge
 from lookalike.collection import Collection
 from lookalike.reranking import rerank
 from lookalike.types import Hits
@@ -94,6 +96,8 @@ WAYS = (
     Way(FUSED, mirror=True, crops=True, verify="sift", top=100),
 )
 MODELS = ("sift", "vit-tiny")
+
+MEASURES = {"accuracy_at_1": "accuracy@1", "top_3": "accuracy@3", "micro_ap": "uap", "recall_at_p90": "recall@p90"}
 
 COLUMNS = {
     "gallery": "",
@@ -260,30 +264,34 @@ def durations(photos: Collection, queries: Sequence[Query], ways: Sequence[Way],
 def row(gallery: Gallery, way: Way) -> dict[str, Any]:
     own = gallery.found[way]
     asked = [query for query in gallery.asked if query.path in own]
-    truths = {query.path: query.wanted for query in asked}
-    hard = {query.path: query.wanted for query in asked if query.grade == GRADES[-1]}
-    calm = {query.path: query.wanted for query in asked if query.set != material.CAMERAS}
-    without = {path: [(n, s) for n, s in own[path] if not is_camera(n)] for path in calm}
-    there = {path: name for path, name in truths.items() if name}
-    reached = [name in dict(own[path]) for path, name in there.items()]
+    hard = [query for query in asked if query.grade == GRADES[-1]]
+    calm = [query for query in asked if query.set != material.CAMERAS]
+    without = {query.path: [(n, s) for n, s in own[query.path] if not is_camera(n)] for query in calm}
+    figures, first = judged(asked, own)
+    reached = [query.wanted in dict(own[query.path]) for query in asked if query.wanted]
     result = {
         "gallery": gallery.name,
         "way": way.name,
         "queries": len(asked),
-        **{key: round(value, 4) for key, value in asdict(measure(own, truths)).items()},
-        "hard": round(measure({path: own[path] for path in hard}, hard).accuracy_at_1, 4),
-        "without_cameras": round(measure(without, calm).micro_ap, 4),
+        **{key: round(figures[measure], 4) for key, measure in MEASURES.items()},
+        "hard": round(judged(hard, own)[0]["accuracy@1"], 4),
+        "without_cameras": round(judged(calm, without)[0]["uap"], 4),
         "in_reach": round(sum(reached) / len(reached), 4),
     }
     if way.verify:
-        plain = gallery.found[Way(way.model, way.mirror, way.crops)]
-        pairs = [
-            (place(plain[path], truth) == 1, place(own[path], truth) == 1) for path, truth in truths.items() if truth
-        ]
-        result["won"], result["lost"] = pairs.count((False, True)), pairs.count((True, False))
-        reached = [truth in dict(own[path]) for path, truth in truths.items() if truth]
-        result["in_reach"] = round(sum(reached) / len(reached), 4)
+        _, before = judged(asked, gallery.found[Way(way.model, way.mirror, way.crops)])
+        result["won"] = sum(first[path] > before[path] for path in first)
+        result["lost"] = sum(first[path] < before[path] for path in first)
     return result
+
+
+def judged(asked: Sequence[Query], found: Mapping[str, Ranking]) -> tuple[Mapping[str, float], Mapping[str, float]]:
+    """The figures by measure; and by query, of those that have a truth, 1 where that is first."""
+    queries = [Judged(query.path, Path(query.path), frozenset(filter(None, [query.wanted]))) for query in asked]
+    rankings = {query.path: found[query.path] for query in asked}
+    names = {name: Path(name) for ranking in rankings.values() for name, _ in ranking}
+    result = judge(Dataset("copies", "copies", names, queries, TOP), rankings)
+    return result.figures, result.by_query["accuracy@1"]
 
 
 def is_camera(name: str) -> bool:
@@ -296,7 +304,8 @@ def by_operator(gallery: Gallery) -> dict[str, Mapping[str, str]]:
     for way, found in gallery.found.items():
         asked = [query for query in gallery.asked if query.wanted and query.path in found]
         all_of = Counter(query.operator for query in asked)
-        first = Counter(q.operator for q in asked if place(found[q.path], q.truth) == 1)
+        _, right = judged(asked, found)
+        first = Counter(query.operator for query in asked if right[query.path])
         table[way.name] = {operator: f"{first[operator]} of {count}" for operator, count in sorted(all_of.items())}
     return table
 

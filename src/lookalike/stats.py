@@ -146,7 +146,7 @@ class Bootstrap:
         return self._sums(more).astype(np.intp)
 
     def ranked(self, query: Whole, right: Flags, truths: Whole) -> tuple[Interval, Interval]:
-        """Micro-AP and recall@P90 of predictions of all queries in one list, the best first: see `bench.measures`.
+        """Micro-AP and recall@P90 of predictions of all queries in one list, the best first: see `bench.protocols`.
 
         `query` (p,) is whose each is, `right` (p,) whether it is right, `truths` (q,) how many each query has.
         A query that was drawn twice counts as two queries with the same predictions.

@@ -20,9 +20,9 @@ from PIL import Image, ImageDraw
 
 from lookalike.bench import plots, report
 from lookalike.bench.datasets import Dataset, Edits, Query
-from lookalike.bench.measures import measure, place
 from lookalike.bench.results import BenchReport, EntryResult
 from lookalike.stats import Bootstrap, Interval
+from tests.unit.plain_measures import measure, place
 from tests.unit.test_report import Page
 
 OPERATORS = ("crop", "blur", "text", "flip", "paste")

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from lookalike.bench.measures import measure, place
+from tests.unit.plain_measures import measure, place
 
 TRUTHS = {"q1": "a", "q2": "b", "q3": "c", "none": None}
 

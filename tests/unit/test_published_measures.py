@@ -14,8 +14,8 @@ import pytest
 
 from lookalike.bench import protocols
 from lookalike.bench.datasets import CAP, Dataset, Query, capped
-from lookalike.bench.measures import measure
 from lookalike.errors import UsageError
+from tests.unit.plain_measures import measure
 
 Ranking = list[tuple[str, float]]
 NAMES = [f"g{i:02d}" for i in range(14)]

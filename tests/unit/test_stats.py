@@ -11,10 +11,10 @@ import pytest
 
 from lookalike import stats
 from lookalike.bench.datasets import Dataset, Edits, Query
-from lookalike.bench.measures import Measures, measure
 from lookalike.bench.results import BenchReport, EntryResult
 from lookalike.errors import UsageError
 from lookalike.stats import Bootstrap, Interval, holm, mean_of_images, mean_of_pairs, share_of_images, sign_flip
+from tests.unit.plain_measures import Measures, measure
 
 Rankings = dict[str, list[tuple[str, float]]]
 Answer = Callable[[np.random.Generator, str, str | None], list[tuple[str, float]]]

@@ -1,4 +1,4 @@
-"""How good a ranking is, against the truth.
+"""How good a ranking is, against the truth: worked out plainly, for tests to hold the library's measures against.
 
 accuracy@1, top-3  the share of queries with a truth that is found first, or among the first three
 micro-AP           the area under precision over recall of all predictions of all queries in one list, by their score:
