@@ -22,6 +22,11 @@ __all__ = ["Page", "collection", "expect", "indexed", "live", "photos", "setting
 
 expect.set_options(timeout=15_000)
 
+at_both_ends = pytest.mark.parametrize(
+    ("width", "scheme"), [(360, "light"), (3840, "dark")], ids=["a light phone", "as wide as 4K, dark"]
+)
+"""Of what a page must fit."""
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ARGUMENTS = [
     "--no-sandbox",

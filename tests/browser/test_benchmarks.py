@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.browser.conftest import Page, accessible, expect, fits
+from tests.browser.conftest import Page, accessible, at_both_ends, expect, fits
 
 pytestmark = pytest.mark.usefixtures("browser")
 
@@ -112,8 +112,7 @@ def test_nothing_but_reports_is_shown(open_page: Callable[..., Page], name: str)
     assert open_page("/search").request.get(f"/benchmarks/report?name={name}").status == 404
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1400, 3840])
+@at_both_ends
 def test_it_fits_and_is_accessible(open_page: Callable[..., Page], width: int, scheme: str) -> None:
     page = open_page("/benchmarks", width=width, color_scheme=scheme)
     fits(page)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import lookalike
+from lookalike.models import tuning
 from tests.browser.conftest import Page, expect
 
 pytestmark = pytest.mark.usefixtures("browser")
@@ -64,8 +65,9 @@ def test_a_model_is_added(open_page: Callable[..., Page]) -> None:
 
 
 def test_progress_is_live_and_survives_a_reload(
-    collection: lookalike.Collection, photos: Path, open_page: Callable[..., Page]
+    collection: lookalike.Collection, photos: Path, open_page: Callable[..., Page], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(tuning, "TRIAL_SECONDS", 0.0)
     folder = photos.parent / "many"
     folder.mkdir()
     source = next(photos.rglob("cat.jpg")).read_bytes()

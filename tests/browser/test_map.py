@@ -15,7 +15,7 @@ import pytest
 import lookalike
 from lookalike.mapping import Map, map_of
 from lookalike.server.routes import map as route
-from tests.browser.conftest import Page, accessible, expect, fits
+from tests.browser.conftest import Page, accessible, at_both_ends, expect, fits
 
 pytestmark = pytest.mark.usefixtures("browser")
 
@@ -212,8 +212,7 @@ def test_two_fingers_come_closer(open_page: Callable[..., Page]) -> None:
     fewer(page)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1400, 3840])
+@at_both_ends
 def test_it_fits_and_is_accessible(open_page: Callable[..., Page], width: int, scheme: str) -> None:
     page = ready(open_page("/map?model=color", width=width, color_scheme=scheme))
     page.get_by_role("button", name="List what is in view").click()

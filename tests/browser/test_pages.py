@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.browser.conftest import Page, accessible, expect, fits
+from tests.browser.conftest import Page, accessible, at_both_ends, expect, fits
 
 pytestmark = pytest.mark.usefixtures("browser")
 
@@ -25,15 +25,11 @@ def pages(ids: dict[str, str]) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize(
-    ("width", "height", "scheme"),
-    [(360, 740, "light"), (3840, 1000, "dark")],
-    ids=["a light phone", "as wide as 4K, dark"],
-)
+@at_both_ends
 def test_axe_finds_nothing_serious_and_nothing_sticks_out(
-    open_page: Callable[..., Page], ids: dict[str, str], width: int, height: int, scheme: str
+    open_page: Callable[..., Page], ids: dict[str, str], width: int, scheme: str
 ) -> None:
-    page = open_page(width=width, height=height, color_scheme=scheme)
+    page = open_page(width=width, color_scheme=scheme)
     for address, seen in pages(ids).items():
         page.goto(address)
         page.locator(seen).first.wait_for()

@@ -9,7 +9,7 @@ import pytest
 
 import lookalike
 from lookalike.voting import kept_votes
-from tests.browser.conftest import Page, accessible, expect, fits
+from tests.browser.conftest import Page, accessible, at_both_ends, expect, fits
 
 pytestmark = pytest.mark.usefixtures("browser")
 
@@ -48,16 +48,15 @@ def test_two_unnamed_lists_are_shown_beside_the_query(vote: Page, collection: lo
     assert boxes[0]["x"] < boxes[1]["x"]
 
 
-@pytest.mark.parametrize(
-    ("key", "answer"), [("ArrowLeft", "left"), ("ArrowRight", "right"), ("ArrowDown", "tie"), ("s", "skip")]
-)
-def test_keys_answer(vote: Page, collection: lookalike.Collection, key: str, answer: str) -> None:
-    before = question(vote)
-    vote.keyboard.press(key)
-    answered(vote, 1)
-    assert question(vote) != before
-    ((one,), damaged) = kept_votes(collection.directory)
-    assert (one.answer, one.ballot, one.voter, damaged) == (answer, before, None, 0)
+def test_keys_answer(vote: Page, collection: lookalike.Collection) -> None:
+    expected = []
+    for key, answer in {"ArrowLeft": "left", "ArrowRight": "right", "ArrowDown": "tie", "s": "skip"}.items():
+        expected.append((answer, question(vote), None))
+        vote.keyboard.press(key)
+        answered(vote, len(expected))
+        assert question(vote) != expected[-1][1]
+    votes, damaged = kept_votes(collection.directory)
+    assert ([(one.answer, one.ballot, one.voter) for one in votes], damaged) == (expected, 0)
 
 
 def test_keys_in_a_field_are_letters(vote: Page, collection: lookalike.Collection) -> None:
@@ -129,8 +128,7 @@ def test_one_model_is_too_few(open_page: Callable[..., Page]) -> None:
     page.locator("#ballot").wait_for()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1400, 3840])
+@at_both_ends
 def test_it_fits_and_is_accessible(open_page: Callable[..., Page], width: int, scheme: str) -> None:
     page = open_page(AT, width=width, color_scheme=scheme)
     fits(page)
