@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from lookalike.auditing import audit, groups, labels, words
 from lookalike.auditing.groups import Grouping
 from lookalike.auditing.labels import Column
 from lookalike.auditing.likeness import Audited, Likeness
+from lookalike.auditing.membership import Effect
 from lookalike.auditing.pairs import surprises
 from lookalike.auditing.variants import before, labelled
 from lookalike.errors import NoCollection, UsageError
@@ -74,6 +76,28 @@ def test_what_references_are_blind_to_is_held_against_what_they_show_themselves(
     found = [judged(seed, 0.0, confounded=0.6, blurred=0.4) for seed in range(6)]
     assert sum(each.p_holm < 0.05 for each in found) >= 4, "looks that no reference sees do explain groups"
     assert {each.verdict for each in found} <= {"none", "as looks"}
+
+
+def test_a_bias_must_exceed_all_that_references_may_show() -> None:
+    """A small effect, surely there, is no bias while a reference's own may be as large."""
+    found = judged(0, 0.2)
+    assert found.effect
+    assert found.furthest
+    low = found.effect.in_deviations[1]
+    for high, verdict in ((low - 0.01, "beyond looks"), (low + 0.01, "as looks")):
+        own = Effect(value=low - 0.05, low=low - 0.1, high=high, deviation=1.0, p=0.01)
+        other = Effect(value=low - 0.04, low=low - 0.05, high=low - 0.03, deviation=1.0, p=0.01)
+        held = replace(found, yardsticks=(("wide", own), ("narrow", other)))
+        assert (held.verdict, held.furthest and held.furthest[0]) == (verdict, "wide")
+
+
+@pytest.mark.parametrize(("labels_", "rows"), [("ab", 0), ("abc", 3)])
+def test_two_groups_are_one_effect(labels_: str, rows: int) -> None:
+    rng = np.random.default_rng(6)
+    looks = unit(rng.normal(size=(60, 8)))
+    column = Column("kind", list(rng.choice(list(labels_), size=60)), ())
+    (found,) = groups.judge(audited_of(unit(rng.normal(size=(60, 8))), looks), [column], rng, quiet, rounds=99)
+    assert len(found.groups) == len(found.to_json()["groups"]) == rows
 
 
 def test_groups_that_go_with_looks_alone_cannot_be_told() -> None:
@@ -159,7 +183,8 @@ def test_what_is_left_out_is_counted(forty: Audited, tmp_path: Path) -> None:
         (b"", "needs a first line with two names"),
         (b"file\n1.png\n", "needs a first line with two names"),
         (b"file,a,a\n", "has two columns 'a'"),
-        (b"file,a\nnobody.png,1\n", "names no image of the collection"),
+        (b"file,a\nnobody,1\n", "column 'file': it says 'nobody', the collection '/pictures/0.png'$"),
+        (b"file,a\n", "names no image of the collection in its column 'file': it has no rows"),
         (b"file,a\n1.png,x\n2.png,x\n", "fewer than two groups of 5 images"),
         (b"\xff\xfe\x00", "no UTF-8 text"),
         (b'file,a\n"' + b"x" * 200_000, "no CSV file"),
@@ -261,10 +286,14 @@ def test_a_bias_is_found_in_a_collection(marked: Path, models: None, tmp_path: P
     assert secret.effect
     assert secret.effect.low <= 0.36 / 1.36 <= secret.effect.high
     assert secret.neighbours.model > secret.neighbours.looks + 0.2
-    assert "A bias by secret, beyond looks." in words.headlines(found)
+    much = words.size(secret.effect)
+    assert re.fullmatch(r"\+\d\.\d\d \[\+\d\.\d\d, \+\d\.\d\d\] deviations", much)
+    assert f"A bias by secret, beyond looks: {much}." in words.headlines(found)
+    assert [len(each.groups) for each in found.groups] == [3, 0], "two groups are parted by one effect"
     far = replace(secret, neighbours=replace(secret.neighbours, model=0.2, looks=0.3))
     for each, said in ((secret, False), (far, True)):
-        assert ("though not so that neighbours show it" in words.grouping(found, each)) is said
+        for told_so in (words.grouping(found, each), words.headlines(replace(found, groups=(each,)))[0]):
+            assert ("though not so that neighbours show it" in told_so) is said
     assert {what for what, _, _ in seen} == {"vectors", "neighbours", "groups", "probes"}
     told = found.to_json()
     assert told["groups"][0]["effect"]["p"] <= 1
@@ -279,7 +308,7 @@ def test_a_bias_is_found_in_a_collection(marked: Path, models: None, tmp_path: P
     )
     next(marked.glob("*.png")).unlink()
     found.save_html(tmp_path / "audit.html")
-    assert "A bias by secret, beyond looks." in (tmp_path / "audit.html").read_text()
+    assert "A bias by secret, beyond looks: +" in (tmp_path / "audit.html").read_text()
     honest = audit(marked, "plain", ["color", "hog"], groups_file=file, probed=0).groups
     assert honest is not None
     assert "beyond looks" not in {each.verdict for each in honest}
@@ -307,6 +336,8 @@ def test_backgrounds_are_found(tmp_path: Path, marked: Path) -> None:
 
 
 def test_requests_that_make_no_sense(marked: Path, tmp_path: Path) -> None:
+    with pytest.raises(NoCollection, match="nowhere: no such folder: name a collection"):
+        audit(tmp_path / "nowhere", "color", ["hog"])
     with pytest.raises(NoCollection, match="lookalike index"):
         audit(marked, "color", ["hog"])
     lookalike.open(marked).add(models=["color"])

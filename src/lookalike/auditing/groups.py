@@ -24,7 +24,8 @@ Verdict = Literal["none", "as looks", "beyond looks", "apart", "untold"]
 """What can be said of a column.
 
 none:         no effect can be shown
-as looks:     there is one, but no larger than what the references, which see nothing but looks, show beyond each other
+as looks:     there is one, but no larger than what the references, which see nothing but looks, may show beyond each
+              other: some of its interval is within theirs
 beyond looks: there is one, and larger than that, where there are several references to tell it
 apart:        members of one group are held further apart than they look
 untold:       labels go with looks so closely that they cannot be told apart
@@ -67,6 +68,7 @@ class Grouping:
     """What was found of a column.
 
     effect:     of being in the same group; None where it cannot be told
+    groups:     each by itself; none where there are two, since these are parted by one effect
     p_holm:     corrected for the number of columns
     yardsticks: the same of each reference, judged by the other references
     """
@@ -88,8 +90,13 @@ class Grouping:
             return "none"
         if self.effect.value < 0:
             return "apart"
-        reached = max((effect.in_deviations[0] for _, effect in self.yardsticks), default=0.0)
+        reached = self.furthest[1].in_deviations[2] if self.furthest else 0.0
         return "beyond looks" if self.effect.in_deviations[1] > reached else "as looks"
+
+    @property
+    def furthest(self) -> tuple[str, Effect] | None:
+        """The reference whose own effect may be the largest."""
+        return max(self.yardsticks, key=lambda each: each[1].in_deviations[2], default=None)
 
     @property
     def reach(self) -> float:
@@ -131,6 +138,7 @@ def _judge(audited: Audited, column: Column, rng: np.random.Generator, rounds: i
     tables = [_table(each.vectors[rows]) for each in (audited.model, *audited.visual)]
     adjusted = Adjusted(tables[0], tables[1:])
     arrangements = Arrangements.draw(labels, adjusted.blocks, rounds, rng)
+    names = names if len(names) > 2 else []  # who is in one of two groups is not in the other: a single effect
     effects = [adjusted.effect(arrangements, group) for group in range(len(names))]
     corrected = holm([effect.p if effect else 1.0 for effect in effects])
     yardsticks = []

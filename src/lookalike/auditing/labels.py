@@ -74,7 +74,8 @@ def read(path: str, audited: Audited, wanted: Sequence[str]) -> tuple[list[Colum
         if count
     ]
     if not found:
-        raise UsageError(f"{path}: names no image of the collection in its column {header[key]!r}")
+        said = f"it says {rows[0][key][:80]!r}, the collection {audited.files[0][0]!r}" if rows else "it has no rows"
+        raise UsageError(f"{path}: names no image of the collection in its column {header[key]!r}: {said}")
     if bare := len(audited.images) - len(found):
         notes.append(f"{path}: images that are not in it: {bare:,}")
     columns, refused = [], []

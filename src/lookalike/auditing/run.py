@@ -45,7 +45,7 @@ def audit(
     vectors of a model, where a request makes no sense, and for a file of groups that cannot be used; ModelUnavailable
     where a probe needs a model that cannot run here.
     """
-    where = collection if isinstance(collection, Collection) else open_collection(collection)
+    where = collection if isinstance(collection, Collection) else _opened(collection)
     _refuse(where, model, visual, columns, groups_file, probed)
     tell = progress or (lambda what, done, total: None)
     # Each part has numbers of its own: none changes with what else was asked for.
@@ -77,6 +77,12 @@ def audit(
         versions=versions(),
         kept=lambda image: _small(where, image),
     )
+
+
+def _opened(path: str | os.PathLike[str]) -> Collection:
+    if not os.path.isdir(path):
+        raise NoCollection(f"{os.fspath(path)}: no such folder: name a collection, or a folder that was indexed")
+    return open_collection(path)
 
 
 def _refuse(

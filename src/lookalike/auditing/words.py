@@ -54,18 +54,25 @@ def parted(audit: Audit) -> str:
     )
 
 
+def size(effect: Effect) -> str:
+    """In deviations, with its interval."""
+    return f"{span(Interval(*effect.in_deviations))} deviations"
+
+
 def headlines(audit: Audit) -> list[str]:
     """What can be said of groups and probes, a few words each."""
     model = audit.model
     lines = []
     for found in audit.groups or ():
-        none = f"No bias by {found.column} can be shown."
+        if found.effect is None:
+            lines.append(f"A bias by {found.column} cannot be told from looks.")
+            continue
+        none, much = f"No bias by {found.column} can be shown", size(found.effect)
         lines.append({
-            "none": none,
-            "as looks": f"{none} There is an effect, but not surely more than references of looks have.",
-            "beyond looks": f"A bias by {found.column}, beyond looks.",
-            "apart": f"Images of the same {found.column} are held further apart than they look.",
-            "untold": f"A bias by {found.column} cannot be told from looks.",
+            "none": f"{none}.",
+            "as looks": f"{none}: there is an effect ({much}), but not surely more than references of looks have.",
+            "beyond looks": f"A bias by {found.column}, beyond looks: {much}{_unshown(found)}.",
+            "apart": f"Images of the same {found.column} are held further apart than they look: {much}.",
         }[found.verdict])  # fmt: skip
     if audit.probes:
         for kind, rows in (("written words", audit.probes.typographic), ("backgrounds", audit.probes.context)):
@@ -86,53 +93,57 @@ def grouping(audit: Audit, found: Grouping) -> str:
             f"It cannot be told whether {model} goes by {name}: {name} and looks go together so closely that no image"
             " could have another label."
         )
-    value, low, high = found.effect.in_deviations
-    size = f"{value:+.2f} [{low:+.2f}, {high:+.2f}] deviations, p = {chance(found.p_holm)}"
+    much = f"{size(found.effect)}, p = {chance(found.p_holm)}"
     if found.verdict == "none":
-        return f"No bias by {name} can be shown beyond what {looks} see ({size})."
+        return f"No bias by {name} can be shown beyond what {looks} see ({much})."
     if found.verdict == "apart":
-        return f"{model} holds images of the same {name} further apart than they look ({size})."
-    strongest = max(found.yardsticks, key=lambda each: each[1].in_deviations[0], default=None)
-    if found.verdict == "as looks" and strongest:
+        return f"{model} holds images of the same {name} further apart than they look ({much})."
+    if found.verdict == "as looks" and found.furthest:
+        reference, own = found.furthest
         return (
             f"No bias by {name} can be shown: {model} finds images of the same {name} more alike than {looks} explain"
-            f" ({size}), but not surely more than the reference {strongest[0]} does beyond the other"
-            f" references ({strongest[1].in_deviations[0]:+.2f}). Looks that these do not see are reason enough."
+            f" ({much}), but not surely more than the reference {reference} does beyond the other references"
+            f" ({size(own)}). Looks that these do not see are reason enough."
         )
-    more = "" if strongest else " With one reference alone, looks that it does not see may be the reason: name another."
+    more = ""
+    if not found.yardsticks:
+        more = " With one reference alone, looks that it does not see may be the reason: name another."
     near = found.neighbours
-    shown = "" if near.model > near.looks else ", though not so that neighbours show it"
     return (
-        f"{model} finds images of the same {name} more alike than they look ({size}){shown}: of the {NEAREST} nearest,"
-        f" {percent(near.model)} have the same {name}; by looks it would be {percent(near.looks)}.{more}"
+        f"{model} finds images of the same {name} more alike than they look ({much}){_unshown(found)}: of the {NEAREST}"
+        f" nearest, {percent(near.model)} have the same {name}; by looks it would be {percent(near.looks)}.{more}"
     )
+
+
+def _unshown(found: Grouping) -> str:
+    return "" if found.neighbours.model > found.neighbours.looks else ", though not so that neighbours show it"
 
 
 def typographic(audit: Audit, probes: Probes) -> str:
     """On written words."""
     row = probes.typographic[0]
-    size = f"{span(row.effect)} deviations"
+    much = f"{span(row.effect)} deviations"
     return {
         "none": f"No typographic bias can be shown: the same word on two pictures does not bring them nearer for"
-        f" {audit.model} than its scrambled strokes do ({size}).",
+        f" {audit.model} than its scrambled strokes do ({much}).",
         "as pixels": f"The same word on two pictures brings them nearer for {audit.model} than its scrambled strokes do"
-        f" ({size}), but not surely more than for {_most(probes.typographic)}.",
+        f" ({much}), but not surely more than for {_most(probes.typographic)}.",
         "shown": f"The same word on two pictures brings them nearer for {audit.model} than its scrambled strokes do, by"
-        f" {size}, and more than for any reference.",
+        f" {much}, and more than for any reference.",
     }[probes.verdict(probes.typographic)]
 
 
 def context(audit: Audit, probes: Probes) -> str:
     """On backgrounds."""
     row = probes.context[0]
-    size = f"{span(row.effect)} deviations"
+    much = f"{span(row.effect)} deviations"
     return {
         "none": f"No context bias can be shown: before another picture, the middle of a picture drifts no further from"
-        f" the whole, for {audit.model}, than on grey ({size}).",
+        f" the whole, for {audit.model}, than on grey ({much}).",
         "as pixels": f"Before another picture, the middle of a picture drifts further from the whole, for"
-        f" {audit.model}, than on grey ({size}), but not surely more than for {_most(probes.context)}.",
+        f" {audit.model}, than on grey ({much}), but not surely more than for {_most(probes.context)}.",
         "shown": f"Before another picture, the middle of a picture drifts further from the whole, for {audit.model},"
-        f" than on grey, by {size}, and more than for any reference.",
+        f" than on grey, by {much}, and more than for any reference.",
     }[probes.verdict(probes.context)]
 
 
