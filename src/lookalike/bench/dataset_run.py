@@ -150,6 +150,7 @@ class DatasetRun(Run):
 
     def task(self) -> Task:
         """Queries and gallery with their vectors. Raises UsageError where no image of a part can be read."""
+        self.make_place()
         with self.clock("embedding"):
             self.warnings = []
             queries = self.embedded("queries", query_files(self.place / "queries", self.dataset.queries, self.root))

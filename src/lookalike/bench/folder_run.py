@@ -96,6 +96,7 @@ class _FolderRun(Run):
         self.folder, self.home, self.originals = folder, home, originals
 
     def report(self) -> BenchReport:
+        self.make_place()
         with self.clock("duplicates"):
             photos, lost = self.indexed()
         with self.clock("embedding"):

@@ -29,7 +29,7 @@ def link_files(folder: Path, files: Mapping[str, Path], root: Path) -> dict[str,
         for path, name in names.items():
             _link(path, os.path.abspath(files[name]))
     except OSError as error:
-        raise _cannot(folder, error) from error
+        raise unwritable(folder, error) from error
     return names
 
 
@@ -51,7 +51,7 @@ def query_files(folder: Path, queries: Sequence[Query], root: Path) -> dict[str,
         except UnreadableImage:
             continue  # counted where its vector is missed
         except OSError as error:
-            raise _cannot(folder, error) from error
+            raise unwritable(folder, error) from error
     return found
 
 
@@ -82,6 +82,7 @@ def _link(path: str, target: str) -> None:
                 raise
 
 
-def _cannot(folder: Path, error: OSError) -> StorageError:
+def unwritable(folder: Path, error: OSError) -> StorageError:
+    """The error to raise where the work cannot be kept."""
     why = (error.strerror or type(error).__name__).lower()
     return StorageError(f"{showable(str(folder))}: cannot be written ({why}): name a place for the work with --into")

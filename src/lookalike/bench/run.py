@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ from lookalike.bench.answers import Side, Task, answers
 from lookalike.bench.datasets import Ranking
 from lookalike.bench.entries import Entry
 from lookalike.bench.keeping import Keeper, checked
+from lookalike.bench.linked import unwritable
 from lookalike.bench.results import EntryResult
 from lookalike.collection import Collection
 from lookalike.errors import ModelUnavailable, UnreadableImage
@@ -74,6 +76,15 @@ class Run:
     @property
     def told_seconds(self) -> dict[str, float]:
         return {what: round(seconds, 1) for what, seconds in self.seconds.items()}
+
+    def make_place(self) -> None:
+        """Raises StorageError where no work can be kept: before all of it."""
+        try:
+            self.place.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.place):
+                pass
+        except OSError as error:
+            raise unwritable(self.place, error) from error
 
     def add(
         self, photos: Collection, models: Sequence[str], folder: Path | None = None, progress: Progress | None = None
