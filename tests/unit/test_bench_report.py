@@ -471,6 +471,13 @@ def test_log_axes_have_round_numbers(least: float, most: float, expected: list[f
     assert plots._log_ticks(least, most) == pytest.approx(expected)
 
 
+def test_points_in_one_place_stand_side_by_side() -> None:
+    rows = benchmark(entry("a", 0.7, 20), entry("b", 0.7, 20), entry("c", 0.7, 20.1), entry("d", 0.3, 300)).rows()
+    drawn = plots.scatter(rows, (), "accuracy@1")
+    moved = re.findall(r'translate\((\d+) 0\)"><title>(.)</title>', drawn)
+    assert {name: int(aside) for aside, name in moved} == {"a": 0, "b": 22, "c": 44, "d": 0}
+
+
 def test_bars_stay_within() -> None:
     drawn = plots.bar(Interval(1.2, -0.1, 1.3), 3)
     assert 'width="100.0%"' in drawn and 'x1="0.0%"' in drawn and 'class="bar c3"' in drawn

@@ -25,6 +25,12 @@ TOP, BOTTOM, HEIGHT = 16.0, 320.0, 356
 
 _STEPS = (1, 2, 5)
 
+_NEAR = 1.0, 10.0
+"""Percent of the width and pixels of the height: points that are less far apart cover each other."""
+
+_BESIDE = 22
+"""Pixels by which such a point stands beside the other."""
+
 
 def colour(number: int) -> str:
     """The class of the entry with this number, from 1."""
@@ -34,7 +40,7 @@ def colour(number: int) -> str:
 def scatter(rows: Sequence[Row], pareto: Sequence[Row], headline: str) -> Markup:
     """The headline with its interval against images/s on a log axis, and the Pareto line; empty without any speed.
 
-    Points bear the entry's number, from 1, in the order of `rows`.
+    Points bear the entry's number, from 1, in the order of `rows`; such as would cover each other stand side by side.
     """
     timed = [(i, row) for i, row in enumerate(rows, 1) if row.entry.images_per_second]
     if not timed:
@@ -55,10 +61,12 @@ def scatter(rows: Sequence[Row], pareto: Sequence[Row], headline: str) -> Markup
     parts = [_share_line(tenth, y(tenth / 10)) for tenth in _tenths(low, high)]
     parts += [_speed_line(tick, x(tick)) for tick in ticks]
     parts += _steps([(x(row.entry.images_per_second), y(row.headline.value)) for row in pareto])
-    # Intervals behind all points. The best last: where points lie on each other, it is on top.
     places = [(i, row, x(row.entry.images_per_second), [y(v) for v in _values(row.headline)]) for i, row in timed]
-    parts += [_spread(number, at, ys) for number, _, at, ys in reversed(places)]
-    parts += [_point(number, row, at, ys[1]) for number, row, at, ys in reversed(places)]
+    asides = _asides([(at, ys[1]) for _, _, at, ys in places])
+    drawn = list(zip(places, asides, strict=True))[::-1]
+    # Intervals behind all points. The best last: it is on top.
+    parts += [_spread(number, at, ys, aside) for (number, _, at, ys), aside in drawn]
+    parts += [_point(number, row, at, ys[1], aside) for (number, row, at, ys), aside in drawn]
     return Markup('<svg class="scatter" height="{}" role="img" aria-label="{}">{}</svg>').format(
         HEIGHT, f"{headline} against images per second: the figures are in the table above", Markup("").join(parts)
     )
@@ -128,15 +136,24 @@ def _line(x1: float, x2: float, y1: float, y2: float) -> Markup:
     return Markup('<line class="pareto" x1="{:.2f}%" x2="{:.2f}%" y1="{:.1f}" y2="{:.1f}"/>').format(x1, x2, y1, y2)
 
 
-def _spread(number: int, x: float, ys: Sequence[float]) -> Markup:
+def _asides(points: Sequence[tuple[float, float]]) -> list[int]:
+    """By how many pixels each point (x, y) is moved to the right, for those before it that are in the same place."""
+    return [
+        _BESIDE * sum(abs(x - u) < _NEAR[0] and abs(y - v) < _NEAR[1] for u, v in points[:i])
+        for i, (x, y) in enumerate(points)
+    ]
+
+
+def _spread(number: int, x: float, ys: Sequence[float], aside: int) -> Markup:
     low, _, high = ys
-    return Markup('<g class="{}"><line class="spread" x1="{:.2f}%" x2="{:.2f}%" y1="{:.1f}" y2="{:.1f}"/></g>').format(
-        colour(number), x, x, low, high
-    )
-
-
-def _point(number: int, row: Row, x: float, y: float) -> Markup:
     return Markup(
-        '<g class="{}"><title>{}</title><circle cx="{:.2f}%" cy="{:.1f}" r="10"/>'
+        '<g class="{}" transform="translate({} 0)">'
+        '<line class="spread" x1="{:.2f}%" x2="{:.2f}%" y1="{:.1f}" y2="{:.1f}"/></g>'
+    ).format(colour(number), aside, x, x, low, high)
+
+
+def _point(number: int, row: Row, x: float, y: float, aside: int) -> Markup:
+    return Markup(
+        '<g class="{}" transform="translate({} 0)"><title>{}</title><circle cx="{:.2f}%" cy="{:.1f}" r="10"/>'
         '<text class="middle on" x="{:.2f}%" y="{:.1f}">{}</text></g>'
-    ).format(colour(number), showable(row.model), x, y, x, y + 4, number)
+    ).format(colour(number), aside, showable(row.model), x, y, x, y + 4, number)
