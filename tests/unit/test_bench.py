@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections import Counter
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from PIL import Image
 import lookalike
 from lookalike.bench import answers
 from lookalike.bench.copies import GRADES, OPERATORS, combine, make
+from lookalike.bench.datasets import READERS
 from lookalike.bench.entries import Entry
 from lookalike.bench.folder_run import bench
 from lookalike.bench.plan import plan
@@ -23,6 +25,7 @@ from lookalike.embedding import embed_pictures
 from lookalike.errors import ModelUnavailable, UsageError
 from lookalike.metrics import normalised
 from lookalike.types import Backbone, Picture, Vectors
+from tests.conftest import ROOT
 
 NAMES = [f"{i:03d}.jpg" for i in range(400)]
 
@@ -75,6 +78,15 @@ def test_a_small_folder_gives_what_it_has() -> None:
     assert len({query.original for query in dealt.queries if query.truth}) == len(dealt.gallery) >= 15
     with pytest.raises(UsageError, match="29 different images: a benchmark needs 30"):
         plan(NAMES[:29], 1, 200)
+
+
+def test_the_page_on_benchmarks_names_them_all() -> None:
+    page = (ROOT / "docs" / "bench.md").read_text(encoding="utf-8")
+    listed = re.search(r"Operators: ([^.]*)\.", page)
+    assert listed and [name.strip() for name in listed[1].split(",")] == list(OPERATORS)
+    assert all(f"`{name}`" in page for name in READERS)
+    for entry in re.findall(r"^\| `(\S+)` \|", page.partition("## What can be compared")[2].partition("##")[0], re.M):
+        assert Entry.parse(entry.replace("\\|", "|"))
 
 
 # -- entries ---------------------------------------------------------------------------------------------------------

@@ -99,15 +99,14 @@ class _FolderRun(Run):
         self.make_place()
         with self.clock("duplicates"):
             photos, lost = self.indexed()
-        with self.clock("embedding"):
             pictures = {os.path.relpath(ref.path, self.folder): ref for ref in self.distinct(photos)}
-            sources = self.sources(photos, {ref.id for ref in pictures.values()})
-        with self.clock("duplicates"):
             kept = self.collapsed(photos, pictures)
         left_out = [counted(len(pictures) - len(kept), "near-duplicate")] if len(kept) < len(pictures) else []
         left_out += [f"{len(lost):,} unreadable"] if lost else []
         besides = f" (left out: {', '.join(left_out)})" if left_out else ""
         dealt = plan(kept, self.seed, self.originals, besides=besides)
+        with self.clock("embedding"):
+            sources = self.sources(photos, {ref.id for ref in pictures.values()})
         with self.clock("copies"):
             queries = self.copied(dealt, pictures)
         with self.clock("embedding"):
