@@ -198,6 +198,25 @@ def test_several_collections(settings: Settings, photos: Path, tmp_path: Path) -
         assert "<h1>others</h1>" in client.get("/collection?collection=others").text
 
 
+def test_a_damaged_collection_hides_nothing_of_the_others(settings: Settings, photos: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged"
+    (damaged / ".lookalike").mkdir(parents=True)
+    (damaged / ".lookalike" / "catalogue.sqlite").write_bytes(b"no catalogue" * 100)
+    app = create_app(replace(settings, collections=(damaged, photos)))
+    with TestClient(app, base_url="http://localhost") as client:
+        for image in lookalike.open(photos).listing()[1]:
+            for address in ("/thumbnails/", "/images/", "/search?collection=photos&image="):
+                assert client.get(address + image.id).status_code == 200
+        assert client.get(f"/images/{ID}").status_code == 404
+        for address in ("/search", "/collection", "/map"):
+            page = client.get(address, params={"collection": "damaged"}, headers={"accept": "text/html"})
+            assert page.status_code == 409
+            assert "damaged: the catalogue cannot be read" in page.text
+            assert str(tmp_path) not in page.text
+            assert "Nothing is indexed here yet" not in page.text
+            assert 'href="/collection?collection=damaged"' in page.text
+
+
 def test_nothing_to_search_yet(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for collections, told in (((), "lookalike serve FOLDER"), ((tmp_path / "empty",), "Nothing is indexed here yet")):

@@ -18,7 +18,7 @@ from lookalike.reranking import rerank
 from lookalike.searching import PLUS, is_imported, mixed, no_model
 from lookalike.server.batching import Source
 from lookalike.server.collapsing import DEEPER, collapse
-from lookalike.server.problems import Problem, problem_of
+from lookalike.server.problems import Problem
 from lookalike.server.service import Service
 from lookalike.types import EVERYTHING, Hits, ModelCard, Only, Picture, Term, Vectors
 from lookalike.views import PLAIN, Views, cut
@@ -295,7 +295,7 @@ def _finished(
     columns = []
     for parts, query, hits in zip(known.columns, queries, found, strict=True):
         if not isinstance(hits, Hits):
-            columns.append(Column(Hits("-", PLUS.join(parts), ()), reason=problem_of(hits).detail))
+            columns.append(Column(Hits("-", PLUS.join(parts), ()), reason=service.shelf.problem(hits).detail))
             continue
         left_out: dict[str, int] = {}
         if ask.collapse and isinstance(query, dict):

@@ -70,11 +70,14 @@ def problem_of(error: Exception) -> Problem:
 
 def response_of(error: Exception, client: HTTPConnection) -> Response:
     """What a client gets of an error: application/problem+json, or a page."""
-    problem = problem_of(error)
+    shelf = client.app.state.service.shelf
+    problem = shelf.problem(error)
     status, title = problem.status, HTTPStatus(problem.status).phrase
-    detail = showable(client.app.state.service.shelf.told(problem.detail))
+    detail = showable(problem.detail)
     if "text/html" in client.headers.get("accept", ""):
-        answer: Response = page("problem.html", status, title=title, detail=detail)
+        asked = client.query_params.get("collection")
+        known = asked if asked in shelf.names else None
+        answer: Response = page("problem.html", status, title=title, detail=detail, collection=known)
     else:
         # An extension of RFC 9457: OpenAI's clients show a `message`, and nothing else.
         body = {"type": "about:blank", "title": title, "status": status, "detail": detail, "message": detail}

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 from lookalike.collection import Collection
+from lookalike.errors import LookalikeError
 from lookalike.opening import open_collection
-from lookalike.server.problems import Problem
+from lookalike.server.problems import Problem, problem_of
 from lookalike.store import PRIVATE
 from lookalike.types import ImageRef
 
@@ -54,8 +55,12 @@ class Shelf:
         """`shown`, for many paths of one collection."""
         return partial(_shown, roots=self._roots(name))
 
-    def told(self, text: str) -> str:
-        """What an error says, with the collections' names in place of where they lie."""
+    def problem(self, error: Exception) -> Problem:
+        """What a client is told of an error, with the collections' names in place of where they lie."""
+        found = problem_of(error)
+        return Problem(found.status, self._told(found.detail), dict(found.headers or {}))
+
+    def _told(self, text: str) -> str:
         for name, directory in self._directories.items():
             folder = directory.parent if directory.name == PRIVATE else directory
             text = text.replace(str(directory), name).replace(str(folder), name)
@@ -75,12 +80,22 @@ class Shelf:
 
     def image(self, image_id: str, name: str | None = None) -> ImageRef | None:
         """The image with that content in a collection (None: in any), if its file is there still."""
+        return next((image for _, image in self.holding(image_id, name) if os.path.isfile(image.path)), None)
+
+    def holding(self, image_id: str, name: str | None = None) -> Iterator[tuple[Collection, ImageRef]]:
+        """The images with that content in a collection (None: in any), each with the collection that holds it.
+
+        Where any will do, one that cannot be read keeps nobody from what the others hold.
+        """
         for each in [name] if name else self.names:
             collection = self.collection(each)
-            for image in collection.showing(image_id) if collection.exists else ():
-                if os.path.isfile(image.path):
-                    return image
-        return None
+            try:
+                found = collection.showing(image_id) if collection.exists else []
+            except LookalikeError:
+                if name:
+                    raise
+                continue
+            yield from ((collection, image) for image in found)
 
 
 def _shown(path: str, roots: Sequence[str]) -> str:

@@ -18,7 +18,7 @@ from lookalike.models import registry
 from lookalike.server.asking import card_of
 from lookalike.server.jobs import Job
 from lookalike.server.pages import page
-from lookalike.server.problems import Problem, problem_of
+from lookalike.server.problems import Problem
 from lookalike.server.service import Service, Serving
 
 router = APIRouter(include_in_schema=False)
@@ -59,7 +59,7 @@ async def add(
     try:
         await service.searching.run(_begin, service, collection, folder.strip(), model)
     except (Problem, LookalikeError) as error:
-        return await _page(service, collection, 0, problem_of(error))
+        return await _page(service, collection, 0, service.shelf.problem(error))
     return _back(collection)
 
 
@@ -108,13 +108,13 @@ def _told(reports: Sequence[AddReport]) -> dict[str, Any]:
 
 
 async def _page(service: Service, name: str, start: int, problem: Problem | None = None) -> HTMLResponse:
-    found: dict[str, Any] = {"info": None, "problems": {}, "offers": (), "total": 0, "images": ()}
+    found: dict[str, Any] = {"read": False, "info": None, "problems": (), "offers": (), "total": 0, "images": ()}
     try:
         if service.shelf.names:
             name = name or service.shelf.names[0]
             found = await service.searching.run(_found, service, name, start)
     except (Problem, LookalikeError) as error:
-        problem = problem or problem_of(error)
+        problem = problem or service.shelf.problem(error)
     return page(
         "collection.html",
         problem.status if problem else 200,
@@ -136,6 +136,7 @@ def _found(service: Service, name: str, start: int) -> dict[str, Any]:
     own = set(held.models)
     others = [(card, registry.obstacle(card)) for card in registry.cards().values() if card.name not in own]
     return {
+        "read": True,
         "info": held.info() if held.exists else None,
         "problems": held.unusable() if held.exists else (),
         "offers": [

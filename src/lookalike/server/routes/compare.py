@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 
 from lookalike.server.comparing import Compared, compared
 from lookalike.server.pictures import picture_of
-from lookalike.server.problems import documented, problem_of
+from lookalike.server.problems import documented
 from lookalike.server.schemas import CompareAnswer, CompareRequest, EvidenceFound, ScoreFound
 from lookalike.server.service import Service, Serving
 from lookalike.server.threads import while_wanted
@@ -37,16 +37,16 @@ async def _answered(service: Service, asked: CompareRequest) -> CompareAnswer:
         method=asked.method,
         mirror=asked.mirror,
     )
-    return _told(found)
+    return _told(service, found)
 
 
-def _told(found: Compared) -> CompareAnswer:
+def _told(service: Service, found: Compared) -> CompareAnswer:
     evidence = found.evidence
     return CompareAnswer(
         scores=[
             ScoreFound(model=name, cosine=each.cosine, score=each.score, problem=None)
             if isinstance(each, Score)
-            else ScoreFound(model=name, cosine=None, score=None, problem=showable(problem_of(each).detail))
+            else ScoreFound(model=name, cosine=None, score=None, problem=showable(service.shelf.problem(each).detail))
             for name, each in found.scores.items()
         ],
         chance=evidence.chance if evidence else None,

@@ -18,7 +18,7 @@ from lookalike.server.asking import picture_bytes
 from lookalike.server.explanations import Pair, Row
 from lookalike.server.pages import page
 from lookalike.server.pictures import checked
-from lookalike.server.problems import Problem, problem_of
+from lookalike.server.problems import Problem
 from lookalike.server.routes.uploads import FIELD
 from lookalike.server.service import Service, Serving
 
@@ -51,7 +51,7 @@ async def compare_page(
                 shown = await service.explanations.of(pair, files, _collection(service, pair))
             rows = shown.rows if shown else await service.verifying.run(_scores, service, pair, files)
     except (Problem, LookalikeError) as error:
-        problem = problem_of(error)
+        problem = service.shelf.problem(error)
     fields = {"collection": pair.collection, "a": a, "b": b, "method": method, "mirror": mirror or None}
     asked = {name: value for name, value in fields.items() if value and (name, value) != ("method", "sift")}
     swapped = asked | {"a": b, "b": a}

@@ -192,11 +192,8 @@ def _small(jpeg: bytes) -> bytes:
 
 def _kept(service: Service, image_id: str) -> bytes | None:
     """The small picture that a collection made when it embedded the image."""
-    for name in service.shelf.names:
-        collection = service.shelf.collection(name)
-        if collection.exists and collection.showing(image_id) and (jpeg := collection.thumbnail(image_id)):
-            return jpeg
-    return None
+    kept = (collection.thumbnail(image_id) for collection, _ in service.shelf.holding(image_id))
+    return next(filter(None, kept), None)
 
 
 def _found(service: Service, image_id: str) -> tuple[bytes, str | None]:

@@ -16,7 +16,7 @@ from lookalike.models import registry
 from lookalike.server.addresses import Address
 from lookalike.server.asking import Ask, answer
 from lookalike.server.pages import page
-from lookalike.server.problems import Problem, problem_of
+from lookalike.server.problems import Problem
 from lookalike.server.service import Service, Serving
 from lookalike.server.threads import while_wanted
 from lookalike.types import ImageRef
@@ -70,7 +70,7 @@ async def search_page(service: Serving, request: Request) -> HTMLResponse:
             ask = await service.searching.run(_asked, service, address, whole)
             columns = await while_wanted(request, answer(service, ask))
     except (Problem, LookalikeError) as error:
-        problem = problem_of(error)
+        problem = service.shelf.problem(error)
     waits = bool(columns) and address.verifies and not whole
     # In a thread, since thousands of hits take a while to be written.
     return await service.searching.run(
