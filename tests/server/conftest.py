@@ -33,6 +33,7 @@ def indexed(photo_pixels: dict[str, np.ndarray], tmp_path_factory: pytest.TempPa
     and of a network (vit-tiny) where one is at hand; and beside it the models' cards."""
     home = tmp_path_factory.mktemp("indexed")
     folder = write_photos(home, photo_pixels)
+    (home / "models").mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LOOKALIKE_MODELS", str(home / "models"))
         models = ["color", "phash", "sift"]
