@@ -22,6 +22,7 @@ def pages(ids: dict[str, str]) -> dict[str, str]:
         f"/compare?a={ids['cat']}&b={ids['cat small']}": ".verdict",
         "/collection": ".tiles",
         "/nothing-here": "h1",
+        "/docs": ".card",
     }
 
 
