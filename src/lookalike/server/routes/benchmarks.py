@@ -176,7 +176,7 @@ def _read(path: Path, mtime_ns: int) -> Report | None:
         headline = data["headline"]
         return Report(
             path.stem,
-            datetime.fromtimestamp(mtime_ns / 1e9, UTC),
+            datetime.fromtimestamp(mtime_ns / 1e9, UTC).astimezone(),
             data["folder"],
             headline,
             tuple((row["model"], row[headline]["value"], row["images_per_second"]) for row in data["rows"]),
