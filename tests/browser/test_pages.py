@@ -51,6 +51,14 @@ def test_the_colours_are_chosen_once(open_page: Callable[..., Page]) -> None:
     assert page.evaluate(ground) == light
 
 
+def test_the_colours_are_chosen_where_nothing_may_be_kept(open_page: Callable[..., Page]) -> None:
+    page = open_page(color_scheme="light")
+    page.add_init_script("Object.defineProperty(window, 'localStorage', {get() { throw new Error('forbidden') }})")
+    page.reload()
+    page.get_by_role("button", name="Light or dark").click()
+    assert page.locator("html").get_attribute("data-theme") == "dark"
+
+
 def test_every_page_is_linked(page: Page) -> None:
     links = page.get_by_role("navigation", name="Pages").get_by_role("link")
     assert links.all_inner_texts() == ["Search", "Compare", "Map", "Benchmarks", "Collection", "Vote"]

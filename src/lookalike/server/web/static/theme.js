@@ -3,7 +3,15 @@
 
 const root = document.documentElement;
 root.classList.add("scripted");
-const kept = localStorage.getItem("theme");
+// Where a browser forbids storage, a choice lasts as long as the page.
+const stored = (use) => {
+  try {
+    return use(localStorage);
+  } catch {
+    return null;
+  }
+};
+const kept = stored((storage) => storage.getItem("theme"));
 if (kept === "light" || kept === "dark") root.dataset.theme = kept;
 
 document.addEventListener("DOMContentLoaded", () => {
@@ -12,6 +20,6 @@ document.addEventListener("DOMContentLoaded", () => {
   button.addEventListener("click", () => {
     const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
     root.dataset.theme = dark ? "light" : "dark";
-    localStorage.setItem("theme", root.dataset.theme);
+    stored((storage) => storage.setItem("theme", root.dataset.theme));
   });
 });
