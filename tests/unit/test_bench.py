@@ -143,7 +143,10 @@ def test_no_more_directions_than_pictures_tell() -> None:
 
 def test_a_whole_run_and_once_more(tiles: Path, tmp_path: Path) -> None:
     models = ["color", "phash", "color+hog", "hog|mirror", "color|whiten:16", "color|verify:5"]
-    report = bench(tiles, models, originals=15, into=tmp_path / "b")
+    stages: dict[str, None] = {}
+    report = bench(tiles, models, originals=15, into=tmp_path / "b", progress=lambda what, *_: stages.setdefault(what))
+    asking = [f"asking ({entry}), {i} of 6" for i, entry in enumerate(models, 1)]
+    assert [stage for stage in stages if stage.startswith("asking")] == asking
     facts = report.facts
     assert (facts["images"], facts["unreadable"], facts["near_duplicates"]) == (57, 1, 1)
     assert [result.model for result in report.results] == models

@@ -124,7 +124,10 @@ class Run:
                 self._features(task.gallery, entry.method)
             keeper = Keeper(self.place, key)
             began = keeper.seconds
-            rankings, numbers = answers(entry, task, keeper, self.workers, self.tell)
+            which = f", {self.entries.index(entry) + 1} of {len(self.entries)}" if len(self.entries) > 1 else ""
+            rankings, numbers = answers(
+                entry, task, keeper, self.workers, lambda what, done, total: self.tell(f"{what}{which}", done, total)
+            )
             spent = (keeper.seconds - began) / max(1, len(task.queries.pictures))
             kept = rankings, 2 * numbers, round(spent * 1e3, 3)
             write_text(place, json.dumps(dict(zip(_KEPT, kept, strict=True))))
