@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 
 import lookalike
 from lookalike.images import content_hash
+from lookalike.server import additions
 from lookalike.server.additions import FOLDER
 from lookalike.server.app import create_app
 from lookalike.server.settings import Settings
@@ -89,6 +90,17 @@ def test_while_another_process_writes_nothing_changes(served: TestClient, photos
     assert (photos / FOLDER / f"{image_id}.jpg").exists()
     assert served.get("/v1/images").json()["total"] == 10
     assert served.delete(f"/v1/images/{image_id}").status_code == 204
+
+
+def test_who_comes_meanwhile_has_nothing_decoded(
+    served: TestClient, turned: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(*_: object, **__: object) -> None:
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr(additions.images, "read", read)
+    with additions._writing:
+        assert served.post("/v1/images", content=turned).status_code == 503
 
 
 def test_what_is_no_image_is_not_added(served: TestClient, photos: Path) -> None:

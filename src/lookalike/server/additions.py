@@ -36,11 +36,11 @@ def add(service: Service, data: bytes, name: str | None = None) -> tuple[ImageRe
     changed.
     """
     checked(data, service.settings)
-    images.read(data, side=512)
     collection, image_id = service.shelf.collection(name), images.content_hash(data)
     if known := service.shelf.image(image_id, name):
         return known, False
     with _one_at_a_time(collection):
+        images.read(data, side=512)  # here, or as many as come would be decoded at the same time
         folder = _folder(collection)
         try:
             folder.mkdir(parents=True, exist_ok=True)
