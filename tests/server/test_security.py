@@ -60,7 +60,13 @@ def test_pages_elsewhere_may_not_ask(served: TestClient) -> None:
             assert served.request(method, "/", headers=headers).status_code == 403
     framed = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"}
     assert served.get("/", headers=framed).status_code == 403
-    for origin in ("https://evil.example", "null", "http://localhost:9999", "http://localhost.evil.example"):
+    for origin in (
+        "https://evil.example",
+        "null",
+        "http://localhost:9999",
+        "http://localhost.evil.example",
+        "http://[",
+    ):
         assert served.post("/search", headers={"Origin": origin}).status_code == 403
 
 
