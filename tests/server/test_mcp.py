@@ -68,12 +68,13 @@ def test_search_and_compare(photos: Path, tmp_path: Path) -> None:
             assert min(text(both)["scores"].values()) > 0.9
             assert set(text(both)["scores"]) == {"phash", "color"}
             assert text(both)["chance"] > 0.9
+            assert (text(both)["a"], text(both)["b"]) == (cat, small)
             assert len(pictures(both)) == 2
 
             for arguments, why in (
                 ({}, "empty query"),
                 ({"image": str(photos / "notes.txt")}, "no image"),
-                ({"image": str(photos / "gone.jpg")}, "picture is named by"),
+                ({"image": str(photos / "gone.jpg")}, "no such file"),
                 ({"image": cat, "models": ["nonsense"]}, "nonsense"),
                 ({"image": cat, "k": 1000}, "50"),
                 ({"text": "x" * 10_000}, "1000"),

@@ -9,7 +9,9 @@ import io
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,9 +25,10 @@ from lookalike.server.app import create_app
 from lookalike.server.fetching import fetch
 from lookalike.server.pictures import picture_of
 from lookalike.server.problems import Problem
-from lookalike.server.service import Service, start
+from lookalike.server.service import KEEPING, Service, start
 from lookalike.server.settings import Settings
 from lookalike.server.uploads import Uploads
+from lookalike.types import ImageRef
 
 
 @pytest.fixture
@@ -70,6 +73,31 @@ def test_too_many_at_a_time_are_told_to_come_back(settings: Settings, cat: bytes
         told = client.post("/v1/uploads", content=cat)
         assert (told.status_code, told.headers["retry-after"].isdecimal()) == (429, True)
         assert client.post("/v1/uploads", content=b"x" * 100).status_code == 422  # what was counted is let go again
+
+
+def test_as_many_as_are_decoded_and_wait_and_no_more(
+    settings: Settings, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    going, put = threading.Event(), Uploads.put
+
+    def slow(self: Uploads, data: bytes) -> ImageRef:
+        going.wait(20)
+        return put(self, data)
+
+    monkeypatch.setattr(Uploads, "put", slow)
+    pictures = [path.read_bytes() for path in sorted(photos.glob("*.jpg"))[:4]]
+    with (
+        TestClient(create_app(replace(settings, queue=1)), base_url="http://localhost") as client,
+        ThreadPoolExecutor(3) as clients,
+    ):
+        first = [clients.submit(client.post, "/v1/uploads", content=data) for data in pictures[:3]]
+        keeping = client.app.state.service.keeping  # type: ignore[attr-defined]
+        while keeping._inside < KEEPING + 1:
+            time.sleep(0.01)
+        told = client.post("/v1/uploads", content=pictures[3])
+        assert (told.status_code, told.headers["retry-after"].isdecimal()) == (429, True)
+        going.set()
+        assert [each.result().status_code for each in first] == [201, 201, 201]
 
 
 def test_the_form_of_the_page_leads_on_to_an_address(served: TestClient, cat: bytes) -> None:

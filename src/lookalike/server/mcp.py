@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated, Any
 
 from mcp.server import MCPServer
@@ -21,7 +22,7 @@ from lookalike import __version__, images
 from lookalike.errors import LookalikeError
 from lookalike.server.asking import Ask, answer
 from lookalike.server.comparing import compared
-from lookalike.server.pictures import checked, picture_of
+from lookalike.server.pictures import is_named, keep, picture_of
 from lookalike.server.problems import Problem, problem_of
 from lookalike.server.service import Service
 from lookalike.types import Hit, ImageRef, Score, Term
@@ -101,14 +102,13 @@ async def _picture(service: Service, value: str) -> ImageRef:
     if found := await run_in_threadpool(service.shelf.image, value):
         return found
 
-    def keep(data: bytes) -> ImageRef:
-        checked(data, service.settings)
-        return service.uploads.put(data)
-
-    path = os.path.expanduser(value)
-    is_file = await run_in_threadpool(os.path.isfile, path)
-    data = await (run_in_threadpool(images.read_bytes, path) if is_file else picture_of(service, value))
-    return await run_in_threadpool(keep, data)
+    path = os.path.abspath(os.path.expanduser(value))
+    if await run_in_threadpool(os.path.isfile, path):
+        kept = await keep(service, await run_in_threadpool(images.read_bytes, path))
+        return replace(kept, path=path)
+    if not is_named(value):
+        raise Problem(404, f"{value[:200]}: no such file, nor the id of a picture")
+    return await keep(service, await picture_of(service, value))
 
 
 def _collections(service: Service) -> list[dict[str, Any]]:

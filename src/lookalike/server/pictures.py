@@ -15,8 +15,10 @@ from lookalike.server.fetching import fetch
 from lookalike.server.problems import Problem
 from lookalike.server.service import Service
 from lookalike.server.settings import Settings
+from lookalike.types import ImageRef
 
 _ID = re.compile(r"[0-9a-f]{64}")
+_NAME = re.compile(rf"{_ID.pattern}$|data:|\w+://", re.IGNORECASE)
 
 
 async def picture_of(service: Service, value: str) -> bytes:
@@ -35,6 +37,21 @@ async def picture_of(service: Service, value: str) -> bytes:
         raise Problem(422, "a picture is named by a data URI, by its id, or by a URL")
     checked(data, settings)
     return data
+
+
+def is_named(value: str) -> bool:
+    """Whether a string may name a picture for `picture_of`."""
+    return bool(_NAME.match(value))
+
+
+async def keep(service: Service, data: bytes) -> ImageRef:
+    """Keep a picture to ask with. Raises Problem 413, or 429 where too many wait; UnreadableImage, StorageError."""
+    return await service.keeping.run(_kept, service, data)
+
+
+def _kept(service: Service, data: bytes) -> ImageRef:
+    checked(data, service.settings)
+    return service.uploads.put(data)
 
 
 def checked(data: bytes, settings: Settings) -> None:

@@ -17,6 +17,9 @@ from lookalike.server.shelf import Shelf
 from lookalike.server.threads import Pool
 from lookalike.server.uploads import Uploads
 
+KEEPING = 2
+"""Uploads that are decoded at the same time: each may take 3 bytes a pixel, and more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Service:
@@ -25,6 +28,7 @@ class Service:
     settings:  what it may do; shelf: its collections; uploads: pictures that were asked for; jobs: long work
     batcher:   embeds for all requests
     searching: threads for what takes milliseconds; verifying: for what takes seconds, and must not be in its way
+    keeping:   threads that decode uploads
     explanations: why pairs match
     monitor:   counts
     """
@@ -35,6 +39,7 @@ class Service:
     batcher: Batcher
     searching: Pool
     verifying: Pool
+    keeping: Pool
     monitor: Monitor
     jobs: Jobs = field(default_factory=Jobs)
     explanations: Explanations = field(default_factory=Explanations)
@@ -45,6 +50,7 @@ class Service:
         self.batcher.close()
         self.searching.close()
         self.verifying.close()
+        self.keeping.close()
         self.explanations.close()
 
 
@@ -58,6 +64,7 @@ def start(settings: Settings) -> Service:
         batcher,
         Pool("searching", cores + 1, settings.queue),
         Pool("verifying", cores, settings.queue),
+        Pool("keeping", KEEPING, settings.queue),
         Monitor(batcher.figures),
     )
 

@@ -15,9 +15,6 @@ from lookalike.errors import StorageError
 from lookalike.types import ImageRef
 from lookalike.writing import write_whole
 
-AT_ONCE = 2
-"""Uploads that are decoded at the same time: each may take 3 bytes a pixel, and more."""
-
 _ID = re.compile(r"[0-9a-f]{64}")
 
 
@@ -28,12 +25,10 @@ class Uploads:
         self._folder = folder
         self._kept_bytes = kept_bytes
         self._lock = threading.Lock()
-        self._decoding = threading.Semaphore(AT_ONCE)
 
     def put(self, data: bytes) -> ImageRef:
         """Keep the bytes of an image. Raises UnreadableImage where they are none, StorageError."""
-        with self._decoding:
-            picture = images.read(data, side=512)
+        picture = images.read(data, side=512)
         image_id = images.content_hash(data)
         with self._lock:
             if self.get(image_id) is None:

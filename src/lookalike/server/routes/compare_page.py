@@ -17,7 +17,7 @@ from lookalike.models import registry
 from lookalike.server.asking import picture_bytes
 from lookalike.server.explanations import Pair, Row
 from lookalike.server.pages import page
-from lookalike.server.pictures import checked
+from lookalike.server.pictures import keep
 from lookalike.server.problems import Problem
 from lookalike.server.routes.uploads import FIELD
 from lookalike.server.service import Service, Serving
@@ -82,7 +82,7 @@ async def bring(service: Serving, request: Request) -> RedirectResponse:
         data = await file.read() if isinstance(file, UploadFile) else b""
     side = fields.pop("side", "a")
     if data and side in ("a", "b"):
-        fields[side] = await service.searching.run(_kept, service, data)
+        fields[side] = (await keep(service, data)).id
     return RedirectResponse(f"/compare?{urlencode(fields)}", 303)
 
 
@@ -108,11 +108,6 @@ async def panel(
     return Response(
         shown.pictures[name].data, media_type="image/webp", headers={"Cache-Control": "private, max-age=600"}
     )
-
-
-def _kept(service: Service, data: bytes) -> str:
-    checked(data, service.settings)
-    return service.uploads.put(data).id
 
 
 def _files(service: Service, pair: Pair) -> tuple[str, str]:

@@ -7,10 +7,9 @@ import re
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from starlette.concurrency import run_in_threadpool
 
 from lookalike.server.asking import Column, answer
-from lookalike.server.pictures import picture_of
+from lookalike.server.pictures import keep, picture_of
 from lookalike.server.problems import documented
 from lookalike.server.schemas import QueryTerm, Ranking, SearchAnswer, SearchRequest, TextTerm, as_json, ask_of
 from lookalike.server.service import Service, Serving
@@ -44,8 +43,7 @@ async def _term(service: Service, given: QueryTerm) -> Term:
         return Term(text=given.text, weight=given.weight)
     if _ID.fullmatch(given.image):
         return Term(image=given.image, weight=given.weight)
-    data = await picture_of(service, given.image)
-    kept = await run_in_threadpool(service.uploads.put, data)
+    kept = await keep(service, await picture_of(service, given.image))
     return Term(image=kept.id, weight=given.weight)
 
 

@@ -8,13 +8,12 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, Field
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 
-from lookalike.server.pictures import checked
+from lookalike.server.pictures import keep
 from lookalike.server.problems import Problem, documented
-from lookalike.server.service import Service, Serving
-from lookalike.types import ImageRef
+from lookalike.server.service import Serving
+from lookalike.server.threads import while_wanted
 
 router = APIRouter()
 
@@ -51,11 +50,15 @@ class Uploaded(BaseModel):
 
 
 @router.post(
-    "/v1/uploads", status_code=201, tags=["images"], openapi_extra=BODY, responses=documented(400, 408, 413, 422, 507)
+    "/v1/uploads",
+    status_code=201,
+    tags=["images"],
+    openapi_extra=BODY,
+    responses=documented(400, 408, 413, 422, 429, 507),
 )
 async def upload(service: Serving, request: Request) -> Uploaded:
     """Keep a picture to ask with. The least recently used go first when there are too many."""
-    kept = await _keep(service, await sent(request))
+    kept = await while_wanted(request, keep(service, await sent(request)))
     return Uploaded(id=kept.id, width=kept.width, height=kept.height)
 
 
@@ -66,7 +69,7 @@ async def search_by_upload(service: Serving, request: Request) -> Response:
         settings = [(name, str(value)) for name, value in form.multi_items() if name not in (FIELD, "image")]
         data = await _file(form)
     if data:
-        settings.append(("image", (await _keep(service, data)).id))
+        settings.append(("image", (await keep(service, data)).id))
     return RedirectResponse(f"/search?{urlencode(settings)}", 303)
 
 
@@ -85,11 +88,3 @@ async def sent(request: Request) -> bytes:
 async def _file(form: FormData) -> bytes:
     file = form.get(FIELD)
     return await file.read() if isinstance(file, UploadFile) else b""
-
-
-async def _keep(service: Service, data: bytes) -> ImageRef:
-    def keep() -> ImageRef:
-        checked(data, service.settings)
-        return service.uploads.put(data)
-
-    return await run_in_threadpool(keep)
