@@ -19,6 +19,7 @@ import pytest
 from PIL import Image
 
 from lookalike.images import content_hash
+from lookalike.server import listening
 from lookalike.server.settings import Settings
 from tests.server.conftest import running
 from tests.server.test_serve import serving
@@ -231,11 +232,16 @@ def test_a_smuggled_request(hard: str) -> None:
         assert b"lookalike_requests" not in answer(client)
 
 
-def test_many_that_wait_do_not_lock_others_out(hard: str) -> None:
-    with contextlib.ExitStack() as stack:
-        for _ in range(100):
-            stack.enter_context(connected(hard)).sendall(b"POST /v1/uploads HTTP/1.1\r\n")
-        assert httpx2.get(f"{hard}/healthz").status_code == 200
+def test_many_that_wait_do_not_lock_others_out(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "CONNECTIONS", 50)
+    with running(settings) as address, contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(connected(address)) for _ in range(100)]
+        for client in clients:
+            with contextlib.suppress(ConnectionError):
+                client.sendall(b"POST /v1/uploads HTTP/1.1\r\n")
+        assert httpx2.get(f"{address}/healthz").status_code == 200
+        assert answer(clients[0]) == b""  # it waited longest
+        assert not readable(clients[-1])
 
 
 def test_too_many_at_a_time_are_told_to_come_back(settings: Settings) -> None:

@@ -17,6 +17,13 @@ from lookalike.server.settings import Settings
 HEAD_BYTES = 16 << 10
 """Of request line and headers together."""
 
+CONNECTIONS = 512
+"""At a time: each takes a file descriptor, of which a process often has 1,024. When one more comes, that which waits
+longest without a request is hung up on, so that hundreds that never send one lock nobody out."""
+
+BACKLOG = 128
+"""Connections that asyncio takes at once, before it tells of any."""
+
 
 def bind(settings: Settings) -> socket.socket:
     """The socket that the service listens on; port 0 finds a free one.
@@ -50,7 +57,7 @@ def server(app: FastAPI, settings: Settings) -> uvicorn.Server:
     """A server for the app, to be run on the socket of `bind`; what it logs holds no address that was asked for."""
 
     class Connection(_Connection):
-        patience, slowest = settings.patience, settings.slowest
+        patience, slowest, idle = settings.patience, settings.slowest, {}
 
     config = uvicorn.Config(
         app,
@@ -61,6 +68,7 @@ def server(app: FastAPI, settings: Settings) -> uvicorn.Server:
         log_level="critical",  # `security` logs errors, once
         server_header=False,
         proxy_headers=False,
+        backlog=BACKLOG,
         h11_max_incomplete_event_size=HEAD_BYTES,
         timeout_graceful_shutdown=2,
     )
@@ -73,10 +81,14 @@ class _Connection(H11Protocol):
 
     patience: float
     slowest: int
+    idle: dict[_Connection, None]
+    """Those that wait for a request; the first one has waited longest."""
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        if self.idle and len(self.connections) > CONNECTIONS:
+            next(iter(self.idle))._hang_up()
         self._watch()
 
     def data_received(self, data: bytes) -> None:
@@ -97,9 +109,15 @@ class _Connection(H11Protocol):
             self._rest()
         elif self._deadline is None:
             unread = self.transport.get_write_buffer_size()
-            self._deadline = self.loop.call_later(self.patience + unread / self.slowest, self.transport.abort)
+            self._deadline = self.loop.call_later(self.patience + unread / self.slowest, self._hang_up)
+            self.idle[self] = None
+
+    def _hang_up(self) -> None:
+        self._rest()
+        self.transport.abort()
 
     def _rest(self) -> None:
+        self.idle.pop(self, None)
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
