@@ -39,9 +39,16 @@ def test_images_are_listed_by_path_in_parts(served: TestClient) -> None:
     assert served.get("/v1/images", params={"least": 100_000}).json() == {"total": 0, "images": []}
 
 
+@pytest.mark.parametrize("day", ["2020-01-02", "20200102", "2020-W01-4", "2020-01-02T03", "20200102T030405"])
+def test_days_in_every_way_of_iso_8601(served: TestClient, day: str) -> None:
+    assert served.get("/v1/images", params={"since": day}).json()["total"] == 9
+    assert served.get("/v1/images", params={"until": day}).json()["total"] == 0
+
+
 @pytest.mark.parametrize(
     ("params", "status"),
-    [({"count": 0}, 422), ({"start": -1}, 422), ({"since": "soon"}, 422), ({"most": "x"}, 422), ({"nonsense": 1}, 422),
+    [({"count": 0}, 422), ({"start": -1}, 422), ({"since": "soon"}, 422),
+     ({"since": "2020-01-02T03:04+05:00"}, 422), ({"most": "x"}, 422), ({"nonsense": 1}, 422),
      ({"collection": "nonsense"}, 404)],
 )  # fmt: skip
 def test_what_cannot_be_listed(served: TestClient, params: dict[str, object], status: int) -> None:

@@ -38,8 +38,14 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 def _day(text: str) -> str:
-    (datetime if "T" in text else date).fromisoformat(text)  # raises ValueError, which is a client's mistake
-    return text
+    """In the one way of ISO 8601 that is compared; raises ValueError, which is a client's mistake."""
+    if "T" not in text:
+        return date.fromisoformat(text).isoformat()
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo:
+        raise ValueError("a time without a zone is needed: pictures do not say theirs")
+    whole = moment.isoformat(timespec="seconds")
+    return text if whole.startswith(text) else whole  # "T10:30" is all of that minute
 
 
 Day = Annotated[str, Field(max_length=32, examples=["2026-05-31"]), AfterValidator(_day)]
