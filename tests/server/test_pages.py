@@ -227,6 +227,44 @@ def test_nothing_to_search_yet(settings: Settings, tmp_path: Path) -> None:
             assert client.get("/compare").status_code == 200
 
 
+@pytest.mark.parametrize("page", ["map", "benchmarks", "vote"])
+def test_an_empty_collection_says_how_it_is_filled_and_lets_another_be_chosen(
+    settings: Settings, photos: Path, tmp_path: Path, page: str
+) -> None:
+    (tmp_path / "nothing").mkdir()
+    app = create_app(replace(settings, collections=(tmp_path / "nothing", photos)))
+    with TestClient(app, base_url="http://localhost") as client:
+        shown = client.get(f"/{page}?collection=nothing")
+        assert shown.status_code == 200
+        assert "Nothing is indexed here yet" in shown.text
+        assert '<a class="button" href="/collection?collection=nothing">Add a folder</a>' in shown.text
+        assert "<option>photos</option>" in shown.text
+        assert f'href="/{page}?collection=nothing" aria-current="page"' in shown.text
+        assert "Add a folder" not in client.get(f"/{page}?collection=photos").text
+
+
+@pytest.mark.parametrize(
+    ("wrong", "status", "told"),
+    [
+        ({"others": "sift|mirror\r\nnope|zz"}, 409, "is no step"),
+        ({"others": "sift|mirror\r\nnope"}, 404, "nope"),
+        ({"others": "sift|mirror", "folder": "/etc"}, 404, "no folder of this collection"),
+    ],
+)
+def test_a_benchmark_that_cannot_be_is_told_beside_what_was_typed(
+    served: TestClient, photos: Path, wrong: dict[str, str], status: int, told: str
+) -> None:
+    asked = {"collection": "photos", "folder": str(photos), "model": ["phash"], "originals": "77", **wrong}
+    answer = served.post("/benchmarks", data=asked, headers={"accept": "text/html"})
+    assert answer.status_code == status
+    assert told in answer.text.partition('role="alert"')[2].partition("</p>")[0]
+    assert wrong["others"].replace("\r\n", "\n") in answer.text.replace("\r\n", "\n")
+    assert 'value="phash" checked' in answer.text
+    assert 'value="sift" checked' not in answer.text
+    assert 'value="77"' in answer.text
+    assert served.app.state.service.jobs.get(f"bench {photos / '.lookalike'}") is None  # type: ignore[attr-defined]
+
+
 def test_what_keeps_a_model_from_answering_is_told(served: TestClient, collection: lookalike.Collection) -> None:
     name = colour_words.register()
     collection.add(models=[name])

@@ -21,6 +21,11 @@ def page(template: str, status: int = 200, **values: object) -> HTMLResponse:
     return HTMLResponse(_pages.get_template(template).render(version=__version__, **values), status)
 
 
+def empty(here: str, collections: Sequence[str], collection: str) -> HTMLResponse:
+    """What the page called `here` is for a collection in which nothing is indexed yet."""
+    return page("empty.html", here=here, collections=collections, collection=collection)
+
+
 def _name(path: str) -> str:
     """What to call a picture: its file's name."""
     return os.path.basename(path) or path

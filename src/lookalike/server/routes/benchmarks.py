@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -12,17 +13,17 @@ from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from lookalike.bench.entries import Entry
 from lookalike.bench.folder_run import ORIGINALS, bench
 from lookalike.bench.pictures import picture_of
 from lookalike.bench.words import title
 from lookalike.collection import Collection
-from lookalike.errors import NoCollection, UsageError
+from lookalike.errors import LookalikeError, NoCollection, UsageError
 from lookalike.indexing import Progress
 from lookalike.models import registry
-from lookalike.server.pages import page
+from lookalike.server.pages import empty, page
 from lookalike.server.problems import Problem
 from lookalike.server.service import Service, Serving
 from lookalike.store import PRIVATE
@@ -32,6 +33,7 @@ router = APIRouter(prefix="/benchmarks", include_in_schema=False)
 
 SEED = 7
 MOST_ORIGINALS = 5000
+MOST_LETTERS = 2000
 
 _NAME = re.compile(r"[\w-]{1,60}")
 
@@ -56,27 +58,23 @@ class Report:
     queries: int
 
 
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the form says. `models` are those that are ticked, `others` the lines below."""
+
+    folder: str
+    models: Sequence[str]
+    others: Sequence[str] = ()
+    originals: int = ORIGINALS
+
+
 @router.get("")
 def benchmarks_page(service: Serving, collection: str = "", report: str = "") -> HTMLResponse:
     """The reports of a collection, one of them shown, and how far the one is that is being made."""
-    name, where = _asked(service, collection)
-    reports = [found for path in sorted(_reports(where).glob("*.json"), reverse=True) if (found := _told(path))]
-    shown = next((each for each in reports if each.name == report), next(iter(reports), None))
-    job = service.jobs.get(_key(where))
-    return page(
-        "benchmarks.html",
-        collections=service.shelf.names,
-        collection=name,
-        reports=reports,
-        shown=shown,
-        job=job,
-        models=list(dict.fromkeys([*where.models, *registry.downloadless()])),
-        own=where.models,
-        originals=ORIGINALS,
-        most=MOST_ORIGINALS,
-        folders=where.info()["folders"],
-        title_of=title,
-    )
+    name, where = _named(service, collection)
+    if not where.exists:
+        return empty("benchmarks", service.shelf.names, name)
+    return _page(service, name, where, report)
 
 
 @router.post("")
@@ -85,14 +83,23 @@ def start(
     collection: Annotated[str, Form()],
     folder: Annotated[str, Form()],
     model: Annotated[list[str], Form(default_factory=list, max_length=50)],
-    others: Annotated[str, Form(max_length=2000)] = "",
+    others: Annotated[str, Form(max_length=MOST_LETTERS)] = "",
     originals: Annotated[int, Form(ge=5, le=MOST_ORIGINALS)] = ORIGINALS,
-) -> RedirectResponse:
+) -> Response:
     """Begin a benchmark of a folder of the collection, or go on with one that was stopped."""
     name, where = _asked(service, collection)
-    if folder not in where.info()["folders"]:
-        raise Problem(404, f"{folder}: no folder of this collection")
-    entries = list(dict.fromkeys([*model, *filter(None, map(str.strip, others.splitlines()))]))
+    chosen = Choices(folder, model, others.splitlines(), originals)
+    try:
+        _begin(service, where, chosen)
+    except (Problem, LookalikeError) as error:
+        return _page(service, name, where, problem=service.shelf.problem(error), chosen=chosen)
+    return RedirectResponse("/benchmarks?" + urlencode({"collection": name}), 303)
+
+
+def _begin(service: Service, where: Collection, chosen: Choices) -> None:
+    if chosen.folder not in where.info()["folders"]:
+        raise Problem(404, f"{chosen.folder}: no folder of this collection")
+    entries = list(dict.fromkeys([*chosen.models, *filter(None, map(str.strip, chosen.others))]))
     if not entries:
         raise UsageError("choose a model to judge, or several")
     for each in entries:  # before the work begins
@@ -100,12 +107,39 @@ def start(
             registry.card(part)
 
     def work(tell: Progress) -> dict[str, Any]:
-        found = bench(folder, entries, seed=SEED, originals=originals, into=_home(where), progress=tell)
+        found = bench(chosen.folder, entries, seed=SEED, originals=chosen.originals, into=_home(where), progress=tell)
         tell("writing the report", 0, None)
         return {"report": _kept(where, found.to_html(picture_of(found.dataset)), found.to_json())}
 
     service.jobs.start(_key(where), f"The benchmark of {', '.join(entries)}", work)
-    return RedirectResponse("/benchmarks?" + urlencode({"collection": name}), 303)
+
+
+def _page(
+    service: Service,
+    name: str,
+    where: Collection,
+    report: str = "",
+    problem: Problem | None = None,
+    chosen: Choices | None = None,
+) -> HTMLResponse:
+    reports = [found for path in sorted(_reports(where).glob("*.json"), reverse=True) if (found := _told(path))]
+    folders = where.info()["folders"]
+    return page(
+        "benchmarks.html",
+        problem.status if problem else 200,
+        collections=service.shelf.names,
+        collection=name,
+        problem=problem,
+        reports=reports,
+        shown=next((each for each in reports if each.name == report), next(iter(reports), None)),
+        job=service.jobs.get(_key(where)),
+        models=list(dict.fromkeys([*where.models, *registry.downloadless()])),
+        chosen=chosen or Choices(next(iter(folders), ""), where.models),
+        most=MOST_ORIGINALS,
+        letters=MOST_LETTERS,
+        folders=folders,
+        title_of=title,
+    )
 
 
 @router.post("/stop")
@@ -127,9 +161,13 @@ def report(service: Serving, name: str, collection: str = "") -> HTMLResponse:
     return HTMLResponse(path.read_bytes(), headers=_SEALED)
 
 
-def _asked(service: Service, collection: str) -> tuple[str, Collection]:
+def _named(service: Service, collection: str) -> tuple[str, Collection]:
     name = collection or next(iter(service.shelf.names), "")
-    where = service.shelf.collection(name)
+    return name, service.shelf.collection(name)
+
+
+def _asked(service: Service, collection: str) -> tuple[str, Collection]:
+    name, where = _named(service, collection)
     if not where.exists:
         raise NoCollection(f"{name}: nothing is indexed here yet")
     return name, where

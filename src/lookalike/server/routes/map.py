@@ -31,7 +31,7 @@ from lookalike.mapping import (
     state_of,
 )
 from lookalike.server.jobs import Job
-from lookalike.server.pages import page
+from lookalike.server.pages import empty, page
 from lookalike.server.problems import Problem
 from lookalike.server.service import Service, Serving
 
@@ -67,6 +67,9 @@ def map_page(
     service: Serving, name: Name = "", model: Model = "", method: Method = "pca", by: By = "folder"
 ) -> HTMLResponse:
     """The map, or how far it is."""
+    where, name = _named(service, name)
+    if not where.exists:
+        return empty("map", service.shelf.names, name)
     where, name, model = _asked(service, name, model)
     found = _ready(service, where, model, method)
     labelled = has_labels(where)
@@ -163,10 +166,14 @@ def tile(
     return Response(data.getvalue(), media_type="image/webp", headers=_lasting(found, state))
 
 
+def _named(service: Service, name: str) -> tuple[Collection, str]:
+    name = name or next(iter(service.shelf.names), "")
+    return service.shelf.collection(name), name
+
+
 def _asked(service: Service, name: str, model: str) -> tuple[Collection, str, str]:
     """The collection, its name, and which of its models is meant."""
-    name = name or next(iter(service.shelf.names), "")
-    where = service.shelf.collection(name)
+    where, name = _named(service, name)
     if not where.exists:
         raise NoCollection(f"{name}: nothing is indexed here yet")
     if not (model := model or next(iter(where.models), "")):

@@ -12,8 +12,7 @@ from fastapi import APIRouter, Form, Query
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from lookalike.collection import Collection
-from lookalike.errors import NoCollection
-from lookalike.server.pages import page
+from lookalike.server.pages import empty, page
 from lookalike.server.problems import Problem
 from lookalike.server.service import Serving
 from lookalike.store import ModelEntry
@@ -40,7 +39,7 @@ def vote_page(
     name = collection or next(iter(service.shelf.names), "")
     where = service.shelf.collection(name)
     if not where.exists:
-        raise NoCollection(f"{name}: nothing is indexed here yet")
+        return empty("vote", service.shelf.names, name)
     entries = where.entries()
     models = model or [entry.name for entry in entries][:2]
     ballots = _ballots(where, models, voter) if len(models) > 1 else []
