@@ -139,9 +139,7 @@ class Known:
         if not asking.views.further:
             return whole
         parts = range(0, len(queries), PART)
-        further = np.concatenate(
-            [self._further(start + i, queries[i : i + PART], asking) for i in parts] or [whole[:, :0]]
-        )
+        further = np.concatenate([self._further(start + i, queries[i : i + PART], asking) for i in parts])
         if self.whiten:
             further = self.whiten(further.reshape(-1, further.shape[2])).reshape(*further.shape[:2], -1)
         return np.concatenate([whole, further], axis=1)
@@ -213,7 +211,7 @@ def answers(entry: Entry, task: Task, keeper: Keeper, workers: int, tell: Progre
     asking = Asking(entry, task, Views(mirror=entry.mirror, crops=entry.crops), keeper, workers)
     known = [Known.of(model, entry, task) for model in entry.models]
     ids = list(task.queries.pictures)
-    size = PART if entry.verify else _QUERIES  # that is slow: it is kept part by part
+    size = PART if entry.verify else _QUERIES  # verification is slow: it is kept part by part
     found: dict[str, Ranking] = {}
     for first in range(0, len(ids), size):
         some = ids[first : first + size]
