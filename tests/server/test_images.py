@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import io
+import threading
+from dataclasses import replace
 from pathlib import Path
 
+import anyio
 import httpx2
 from PIL import Image
 from starlette.testclient import TestClient
 
 from lookalike.images import content_hash
+from lookalike.server.app import create_app
+from lookalike.server.service import KEEPING
 from lookalike.server.settings import Settings
 
 
@@ -32,6 +37,22 @@ def test_a_format_that_browsers_do_not_show_comes_as_webp(served: TestClient, ph
     got = served.get(f"/images/{image_id}")
     assert got.headers["content-type"] == "image/webp"
     assert Image.open(io.BytesIO(got.content)).size == photo.size
+
+
+def test_whole_files_wait_in_a_bounded_queue_that_is_in_nobodys_way(settings: Settings, photos: Path) -> None:
+    data, go_on = (photos / "astronaut.jpg").read_bytes(), threading.Event()
+    app = create_app(replace(settings, queue=1))
+    with TestClient(app, base_url="http://localhost") as client:
+        upload = client.post("/v1/uploads", content=data + b"\0").json()["id"]
+        assert client.portal is not None
+        for _ in range(KEEPING + 1):
+            client.portal.start_task_soon(app.state.service.keeping.run, go_on.wait, 30)
+        client.portal.call(anyio.sleep, 0)
+        refused = client.get(f"/thumbnails/{upload}")
+        assert refused.status_code == 429 and int(refused.headers["Retry-After"]) >= 1
+        assert client.get(f"/thumbnails/{content_hash(data)}").status_code == 200
+        assert client.get("/static/style.css").status_code == 200
+        go_on.set()
 
 
 def test_thumbnails_are_small(served: TestClient, photos: Path) -> None:

@@ -18,7 +18,7 @@ from lookalike.server.threads import Pool
 from lookalike.server.uploads import Uploads
 
 KEEPING = 2
-"""Uploads that are decoded at the same time: each may take 3 bytes a pixel, and more."""
+"""Whole files that are decoded at the same time: each may take 600 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Service:
     settings:  what it may do; shelf: its collections; uploads: pictures that were asked for; jobs: long work
     batcher:   embeds for all requests
     searching: threads for what takes milliseconds; verifying: for what takes seconds, and must not be in its way
-    keeping:   threads that decode uploads
+    keeping:   threads that decode whole files: uploads, and what is shown without a small picture of its own
     explanations: why pairs match
     monitor:   counts
     """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import threading
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Request
@@ -30,9 +29,6 @@ SIDE = 2048
 """Pixels of such a copy's longer side, at most."""
 
 THUMBNAIL = 320
-
-_decoding = threading.Semaphore(2)
-"""Whole files are decoded two at a time: each may take 600 MB."""
 
 _WEBP = "image/webp"
 _FOREVER = "private, max-age=31536000, immutable"
@@ -153,47 +149,54 @@ def _pictures(*kinds: str) -> dict[int | str, dict[str, Any]]:
     return {
         200: {"description": "The picture.", "content": {kind: {} for kind in kinds}},
         304: {"description": "The client has it."},
-        **documented(404),
+        **documented(404, 422, 429),
     }
 
 
 @router.get("/images/{image_id}", response_class=Response, responses=_pictures(*SHOWN.values()))
-def image(service: Serving, image_id: ImageId, known: Known = None) -> Response:
+async def image(service: Serving, image_id: ImageId, known: Known = None) -> Response:
     """The image whole: the file's own bytes where browsers show its format, else a copy as WebP."""
     if answer := _unchanged(image_id, known):
         return answer
-    data, path = _found(service, image_id)
-    kind = SHOWN.get(format_of(data, path).name)
-    return _lasting(image_id, data if kind else _copy(path or data, SIDE), kind or _WEBP)
+    if whole := await service.searching.run(_shown, service, image_id):
+        return _lasting(image_id, *whole)
+    return _lasting(image_id, await service.keeping.run(_copy, service, image_id, SIDE), _WEBP)
 
 
 @router.get("/thumbnails/{image_id}", response_class=Response, responses=_pictures(_WEBP))
-def thumbnail(service: Serving, image_id: ImageId, known: Known = None) -> Response:
+async def thumbnail(service: Serving, image_id: ImageId, known: Known = None) -> Response:
     """The image within 320 x 320 pixels, as WebP."""
     if answer := _unchanged(image_id, known):
         return answer
-    kept = _kept(service, image_id)
-    if kept is not None:
-        return _lasting(image_id, _small(kept), _WEBP)
+    if small := await service.searching.run(_small, service, image_id):
+        return _lasting(image_id, small, _WEBP)
+    return _lasting(image_id, await service.keeping.run(_copy, service, image_id, THUMBNAIL), _WEBP)
+
+
+def _shown(service: Service, image_id: str) -> tuple[bytes, str] | None:
+    """The file's own bytes and their media type, if browsers show its format."""
     data, path = _found(service, image_id)
-    return _lasting(image_id, _copy(path or data, THUMBNAIL), _WEBP)
+    kind = SHOWN.get(format_of(data, path).name)
+    return (data, kind) if kind else None
 
 
-def _copy(source: str | bytes, side: int) -> bytes:
-    with _decoding:
-        return images.thumbnail(source, side, effort=1)
+def _copy(service: Service, image_id: str, side: int) -> bytes:
+    """The image within a square of `side` pixels, as WebP: of the whole file, which may take 600 MB to decode."""
+    data, path = _found(service, image_id)
+    return images.thumbnail(path or data, side, effort=1)
+
+
+def _small(service: Service, image_id: str) -> bytes | None:
+    """The small picture that a collection made when it embedded the image, if any."""
+    kept = (collection.thumbnail(image_id) for collection, _ in service.shelf.holding(image_id))
+    jpeg = next(filter(None, kept), None)
+    return jpeg and _as_webp(jpeg)
 
 
 @functools.lru_cache(maxsize=512)
-def _small(jpeg: bytes) -> bytes:
-    """What a collection keeps, as WebP: about 20 KB each, and 5 ms to make, while a page asks for dozens."""
+def _as_webp(jpeg: bytes) -> bytes:
+    """About 20 KB each, and 5 ms to make, while a page asks for dozens."""
     return images.thumbnail(jpeg, effort=1)
-
-
-def _kept(service: Service, image_id: str) -> bytes | None:
-    """The small picture that a collection made when it embedded the image."""
-    kept = (collection.thumbnail(image_id) for collection, _ in service.shelf.holding(image_id))
-    return next(filter(None, kept), None)
 
 
 def _found(service: Service, image_id: str) -> tuple[bytes, str | None]:
