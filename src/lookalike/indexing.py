@@ -178,7 +178,8 @@ def _plan_unlocked(directory: Path, folder: str, found: Scan, cards: Sequence[Mo
 def _plan(store: Reader, folder: str, found: Scan, cards: Sequence[ModelCard], features: Wanted) -> _Plan:
     """What there is to do, told from names, sizes and dates alone."""
     with store.snapshot():
-        prints = {model.name: model.fingerprint for model in store.models()}
+        # Of a model whose vectors have been lost there is nothing: the writer clears it away.
+        prints = {model.name: model.fingerprint for model in store.models() if store.holds(model)}
         same = [card.name for card in cards if prints.get(card.name) == card.fingerprint]
         known = store.files_below(folder, same, features)
         is_new = folder not in store.folders() or len(same) < len(cards)

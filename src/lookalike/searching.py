@@ -53,12 +53,18 @@ class Searcher:
                 f"{self._store.directory}: has no vectors of {name!r} (it has {', '.join(entries) or 'none'}):"
                 f" run 'lookalike index FOLDER --model {name}' first"
             )
-        if problem := self.problem(entry):
+        if problem := self._mismatch(entry):
             raise ModelMismatch(problem)
         return entry
 
     def problem(self, entry: ModelEntry) -> str | None:
         """Why this machine cannot search the model's vectors, with the remedy; or None."""
+        if self._store.holds(entry):
+            return self._mismatch(entry)
+        remedy = "import them" if is_imported(entry) else "run 'lookalike index FOLDER' to embed them"
+        return f"{self._store.directory}: its vectors of {entry.name!r} are missing or cut off: {remedy} again"
+
+    def _mismatch(self, entry: ModelEntry) -> str | None:
         if is_imported(entry):
             return None
         where = self._store.directory

@@ -56,6 +56,16 @@ def test_a_folder_is_indexed_kept_up_to_date_and_left_alone(photos: Path, lookal
     assert all(path.read_bytes() == content for path, content in untouched.items())
 
 
+def test_vectors_that_are_cut_off_are_told_and_made_again(photos: Path, lookalike_cli) -> None:  # type: ignore[no-untyped-def]
+    lookalike_cli("index", photos, "--model", "phash")
+    assert "cut off" not in lookalike_cli("info", photos).out
+    (file,) = (photos / ".lookalike" / "vectors").iterdir()
+    os.truncate(file, 7)
+    assert "'phash' are missing or cut off: run 'lookalike index" in lookalike_cli("info", photos).out
+    assert lookalike_cli("index", photos, "--json").json["embedded"] == 9
+    assert "cut off" not in lookalike_cli("info", photos).out
+
+
 def test_a_touched_file_is_read_and_not_embedded(photos: Path, lookalike_cli) -> None:  # type: ignore[no-untyped-def]
     lookalike_cli("index", photos, "--model", "phash")
     os.utime(photos / "coffee.jpg", (1, 1))

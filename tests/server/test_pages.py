@@ -227,6 +227,22 @@ def test_nothing_to_search_yet(settings: Settings, tmp_path: Path) -> None:
             assert client.get("/compare").status_code == 200
 
 
+def test_vectors_that_are_cut_off_are_told_and_made_again(
+    served: TestClient, photos: Path, ids: dict[str, str]
+) -> None:
+    (file,) = (photos / ".lookalike" / "vectors").glob("color-*.f16")
+    file.write_bytes(file.read_bytes()[:-1])
+    told = "photos: its vectors of &#39;color&#39; are missing or cut off"
+    for address in ("/collection", "/search", f"/search?image={ids['cat']}"):
+        assert told in served.get(address).text.replace(str(photos / ".lookalike"), "photos"), address
+    served.post("/collection", data={"collection": "photos"})
+    job = served.app.state.service.jobs.get("collection photos")  # type: ignore[attr-defined]
+    served.get(f"/jobs/{job.id}/events")  # until its end
+    page = served.get("/collection").text
+    assert "9 vectors made" in page
+    assert "cut off" not in page
+
+
 @pytest.mark.parametrize("page", ["map", "benchmarks", "vote"])
 def test_an_empty_collection_says_how_it_is_filled_and_lets_another_be_chosen(
     settings: Settings, photos: Path, tmp_path: Path, page: str
@@ -246,7 +262,7 @@ def test_an_empty_collection_says_how_it_is_filled_and_lets_another_be_chosen(
 @pytest.mark.parametrize(
     ("wrong", "status", "told"),
     [
-        ({"others": "sift|mirror\r\nnope|zz"}, 409, "is no step"),
+        ({"others": "sift|mirror\r\nnope|zz"}, 422, "is no step"),
         ({"others": "sift|mirror\r\nnope"}, 404, "nope"),
         ({"others": "sift|mirror", "folder": "/etc"}, 404, "no folder of this collection"),
     ],

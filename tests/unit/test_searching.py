@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import lookalike
-from lookalike.errors import UsageError
+from lookalike.errors import CollectionDamaged, UsageError
 from lookalike.types import Only
 from lookalike.views import Views
 
@@ -110,3 +110,20 @@ def test_images_are_listed_by_path_and_found_by_their_id(collection: lookalike.C
     assert collection.beginning(copy.id[:32]) == [copy.id]
     assert collection.beginning("f" * 32) == []
     assert collection.folders == [str(collection.directory.parent)]
+
+
+def test_vectors_that_are_cut_off_are_told_left_out_and_made_again(collection: lookalike.Collection) -> None:
+    assert collection.unusable() == []
+    (file,) = (collection.directory / "vectors").glob("color-*.f16")
+    os.truncate(file, file.stat().st_size - 1)
+    (told,) = collection.unusable()
+    assert "its vectors of 'color' are missing or cut off: run 'lookalike index" in told
+    assert collection.usable() == ["phash"]
+    query = str(sorted(collection.directory.parent.glob("*.jpg"))[0])
+    (answer,) = collection.search_files([query], workers=1)
+    assert [hits.model for hits in answer.columns] == ["phash"]
+    with pytest.raises(CollectionDamaged, match="embed them again"):
+        collection.search(query, model="color")
+    assert collection.add().embedded == collection.info()["images"]
+    assert collection.unusable() == []
+    assert collection.search(query, model="color")

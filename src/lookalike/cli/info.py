@@ -41,5 +41,7 @@ def command(collection: str | None, named: str | None, as_json: bool) -> None:
             echo_text(line)
     for method, limit in info["keypoints"].items():
         echo_text(f"kept up to date by 'lookalike index': {limit:,} keypoints of {method} a picture")
+    for problem in where.unusable():
+        echo_text(f"unusable: {problem}")
     for file in info["unreadable_files"]:
         echo_text(f"unreadable: {file['path']}: {file['reason']}")

@@ -245,6 +245,10 @@ class Reader:
             found = {path: self._db.execute(query, (self._key(path),)).fetchone() for path in paths}
         return {path: row[0] for path, row in found.items() if row}
 
+    def holds(self, model: ModelEntry) -> bool:
+        """Whether all of its vectors are there."""
+        return vector_file.holds(self._vector_path(model), model.rows, model.dim)
+
     def vectors(self, model: ModelEntry) -> vector_file.Halves:
         """(rows, dim) float16, memory-mapped, dead rows included."""
         return vector_file.read(self._vector_path(model), model.rows, model.dim)

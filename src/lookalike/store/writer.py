@@ -80,7 +80,7 @@ class Writer(Reader):
         """Leave behind what an interrupted run left: stray files, and models whose vectors have been lost."""
         models = self.models()
         for model in models:
-            if not vector_file.holds(self._vector_path(model), model.rows, model.dim):
+            if not self.holds(model):
                 with self._transaction():
                     self._db.execute("DELETE FROM models WHERE id = ?", (model.id,))
                     self._insert_model(model.name, model.fingerprint, model.card, model.dim)
