@@ -19,7 +19,7 @@ from starlette.testclient import TestClient
 
 import lookalike
 from lookalike.embedding import BATCH
-from lookalike.errors import ModelUnavailable, UnreadableImage
+from lookalike.errors import UnreadableImage
 from lookalike.models import registry
 from lookalike.server.app import create_app
 from lookalike.server.batching import AT_ONCE, Batcher, Source
@@ -257,7 +257,7 @@ def test_words_are_embedded_by_models_that_read_them(batcher: Batcher) -> None:
 
     rows, unread = asyncio.run(main())
     np.testing.assert_allclose(np.concatenate(rows), np.eye(3))
-    assert isinstance(unread, ModelUnavailable)
+    assert isinstance(unread, Problem) and unread.status == 422
 
 
 def test_a_pool_is_bounded_too() -> None:

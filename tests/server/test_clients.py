@@ -59,7 +59,7 @@ def test_openais_client_gets_words_embedded(collection: lookalike.Collection, cl
 def test_openais_client_is_told_what_is_wrong(client: openai.OpenAI) -> None:
     with pytest.raises(openai.NotFoundError, match="try 'color'"):
         client.embeddings.create(model="colour", input="x")
-    with pytest.raises(openai.ConflictError, match="cannot read words"):
+    with pytest.raises(openai.UnprocessableEntityError, match="cannot read words"):
         client.embeddings.create(model="color", input="x")
     with pytest.raises(openai.UnprocessableEntityError, match="dimensions"):
         client.embeddings.create(model="color", input="x", dimensions=3)
@@ -104,6 +104,9 @@ def test_qdrants_client_searches_by_vector_and_by_point(
     np.testing.assert_allclose([point.score for point in found], [hit.cosine for hit in expected], atol=1e-4)
     assert [(point.payload or {})["image_id"] for point in found] == [hit.image.id for hit in expected]
     assert (found[0].payload or {})["path"] == "more/cat.jpg"
+    long = [1e39 * number for number in vector]  # more than 32 bits can tell
+    same = qdrant.query_points("photos", query=long, using=model, limit=4).points
+    np.testing.assert_allclose([point.score for point in same], [point.score for point in found], atol=1e-6)
     # As with Qdrant, a point is no answer to itself.
     near = qdrant.query_points("photos", query=found[0].id, using=model, limit=3).points
     assert [point.id for point in near] == [point.id for point in found[1:]]

@@ -63,11 +63,11 @@ def test_what_is_asked_for_by_its_state_may_be_kept_for_good(
 @pytest.mark.parametrize(
     ("asked", "status"),
     [
-        ({"model": "hog"}, 409),
+        ({"model": "hog"}, 422),
         ({"model": "nonsense"}, 404),
         ({"collection": "nonsense"}, 404),
         ({"method": "nonsense"}, 422),
-        ({"by": "label"}, 409),
+        ({"by": "label"}, 422),
     ],
 )
 def test_what_is_not_there_is_said(served: TestClient, asked: dict[str, str], status: int) -> None:

@@ -87,7 +87,7 @@ def test_words_and_pictures_of_one_request_keep_their_order(
         ({"model": "colour", "input": "data:image/png;base64,AAAA"}, 404, "try 'color'"),
         ({"model": ".", "input": "x"}, 404, "no model is called"),
         ({"model": "hf:some/where", "input": "x"}, 404, "no model is called"),
-        ({"model": "color", "input": "words"}, 409, "cannot read words"),
+        ({"model": "color", "input": "words"}, 422, "cannot read words"),
         ({"model": "color", "input": "data:image/png;base64,AAAA"}, 422, "no image"),
         ({"model": "color", "input": "data:image/png;base64,A!"}, 422, "base64"),
         ({"model": "color", "input": {"image": "0" * 64}}, 404, "upload it first"),
@@ -170,7 +170,7 @@ def test_a_model_that_cannot_answer_does_not_silence_the_others(
     able, unable = search(served, {"text": "red"}, models=["colour-words", "color"])["rankings"]
     assert able["hits"] and able["problem"] is None
     assert not unable["hits"] and "cannot read words" in unable["problem"]
-    assert "cannot read words" in refused(served, "/v1/search", {"query": {"text": "red"}, "models": ["color"]}, 409)
+    assert "cannot read words" in refused(served, "/v1/search", {"query": {"text": "red"}, "models": ["color"]}, 422)
 
 
 def test_a_mix_is_the_weighted_sum_of_its_parts(
@@ -184,7 +184,7 @@ def test_a_mix_is_the_weighted_sum_of_its_parts(
     assert [hit["id"] for hit in ranking["hits"]] == [hit.image.id for hit in expected]
     np.testing.assert_allclose([hit["cosine"] for hit in ranking["hits"]], [hit.cosine for hit in expected], atol=1e-3)
     cancelled = [{"text": "red"}, {"text": "red", "weight": -1}]
-    assert "cancel" in refused(served, "/v1/search", {"query": cancelled, "models": ["colour-words"]}, 409)
+    assert "cancel" in refused(served, "/v1/search", {"query": cancelled, "models": ["colour-words"]}, 422)
 
 
 def test_a_part_of_a_picture_finds_what_was_cut_out_of_it(
@@ -265,7 +265,7 @@ def test_two_folders_are_told_apart_by_their_names(
         ({"query": {"image": "f.jpg"}}, 422, "data URI"),
         ({"query": {}}, 422, "TextTerm.text"),
         ({"query": []}, 422, "query"),
-        ({"query": {"text": "x"}}, 409, "none of the collection's models reads words"),
+        ({"query": {"text": "x"}}, 422, "none of the collection's models reads words"),
         ({"query": {"text": "x"}, "collection": "other"}, 404, "choose from photos"),
         ({"query": {"text": "x"}, "models": ["hog"]}, 404, "no vectors of 'hog'"),
         ({"query": {"text": "x"}, "models": ["."]}, 404, "no vectors of '.'"),
@@ -313,7 +313,7 @@ def test_vectors_without_their_model_answer_for_the_pictures_that_they_are_of(
         body = {"query": {"image": id_of(cat)}, "models": ["foreign"], "collection": "imported", "crop": part}
         assert "without their model" in refused(client, "/v1/search", body, 409)
         del body["models"], body["crop"]
-        assert "no model that can answer" in refused(client, "/v1/search", body, 409)
+        assert "no model that can answer" in refused(client, "/v1/search", body, 422)
 
 
 # -- compare -----------------------------------------------------------------------------------------------------

@@ -101,8 +101,8 @@ class Batcher:
     async def embed(self, item: Item, card: ModelCard) -> Vectors:
         """(v, dim): a row for each picture that `item` shows, or one for words.
 
-        Raises Problem 429 where too many wait, UnreadableImage, ModelUnavailable. If it is cancelled, it gives up its
-        place.
+        Raises Problem 429 where too many wait, 422 for words where the model reads none; UnreadableImage,
+        ModelUnavailable. If it is cancelled, it gives up its place.
         """
         return await asyncio.wrap_future(self._lane(card).put(item))
 
@@ -183,7 +183,9 @@ class _Lane:
         self._thread.start()
 
     def put(self, item: Item, *, further: bool = False) -> Future[Vectors]:
-        """Queue an item; `further` ones of a request that was let in are not refused. Raises Problem 429, 503."""
+        """Queue an item; `further` ones of a request that was let in are not refused. Raises Problem 422, 429, 503."""
+        if isinstance(item, str) and not self.card.texts:
+            raise Problem(422, f"model {self.card.name!r} cannot read words: choose one that can")
         job = _Job(item)
         with self._changed:
             self._let_in(0 if further else job.count)

@@ -16,7 +16,17 @@ from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.routing import Match
 
-from lookalike.errors import CollectionBusy, LookalikeError, NoCollection, StorageError, UnknownModel, UnreadableImage
+from lookalike.errors import (
+    CollectionBusy,
+    LookalikeError,
+    ModelMismatch,
+    ModelUnavailable,
+    NoCollection,
+    StorageError,
+    UnknownModel,
+    UnreadableImage,
+    UsageError,
+)
 from lookalike.server.pages import page
 from lookalike.writing import showable
 
@@ -62,7 +72,9 @@ def problem_of(error: Exception) -> Problem:
             return Problem(503, str(error), SOON)
         case StorageError():
             return Problem(507, str(error))
-        case LookalikeError():
+        case UsageError() if not isinstance(error, ModelUnavailable | ModelMismatch):
+            return Problem(422, str(error))
+        case LookalikeError():  # the request may be right, but does not go with what is here
             return Problem(409, str(error))
     log.error("a request failed", exc_info=error)
     return Problem(500, "an error of the service's own: its log says more")

@@ -35,7 +35,8 @@ MOST_POINTS = 1000
 """That are given by id at a time."""
 
 PointId = Annotated[str, Field(pattern="^[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}$", description="A UUID.")]
-Numbers = Annotated[list[float], Field(min_length=1, max_length=100_000)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Numbers = Annotated[list[Number], Field(min_length=1, max_length=100_000)]
 Chosen = bool | Annotated[list[str], Field(max_length=100)]
 
 
@@ -179,7 +180,9 @@ async def _answered(service: Service, name: str, asked: Query) -> Response:
             item = Source(await picture_of(service, target.image), {card.input.read_side})
         vector = (await service.batcher.embed(item, card))[0]
     elif isinstance(target, list):
-        vector = np.asarray(target, dtype=np.float32)
+        numbers = np.asarray(target)
+        # Only its direction counts, and so far it may be longer than 32 bits can tell.
+        vector = (numbers / (np.abs(numbers).max() or 1)).astype(np.float32)
     given = target if isinstance(target, str) else None
     return await service.searching.run(_timed, lambda: _nearest(service, name, asked, using, vector, given))
 
