@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from starlette.testclient import TestClient
 
+import lookalike
 from lookalike.errors import UsageError
 from lookalike.indexing import Progress
 from lookalike.server.jobs import Job, Jobs
@@ -85,6 +86,16 @@ def test_what_fails_says_why_in_a_line(jobs: Jobs, caplog: pytest.LogCaptureFixt
     told = over(jobs, jobs.start("b", "other", broken)).error
     assert told is not None and "secret" not in told
     assert "ZeroDivisionError" in caplog.text
+
+
+def test_what_fails_tells_collections_by_their_names(served: TestClient, collection: lookalike.Collection) -> None:
+    jobs: Jobs = served.app.state.service.jobs  # type: ignore[attr-defined]
+
+    def refused(tell: Progress) -> None:
+        raise UsageError(f"{collection.directory}: another process is indexing into it")
+
+    job = over(jobs, jobs.start("photos", "Adding", refused))
+    assert served.get(f"/jobs/{job.id}").json()["error"] == "photos: another process is indexing into it"
 
 
 def test_all_end_with_the_service(jobs: Jobs) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 from lookalike.errors import LookalikeError
 from lookalike.indexing import Progress
-from lookalike.server.problems import Problem
+from lookalike.server.problems import Problem, problem_of
 
 log = logging.getLogger("lookalike")
 
@@ -52,9 +52,10 @@ class Job:
 
 
 class Jobs:
-    """All jobs of a service, by id and, the newest, by key."""
+    """All jobs of a service, by id and, the newest, by key. `problem` says what clients are told of an error."""
 
-    def __init__(self) -> None:
+    def __init__(self, problem: Callable[[Exception], Problem] = problem_of) -> None:
+        self._problem = problem
         self._jobs: dict[str, Job] = {}
         self._newest: dict[str, str] = {}
         self._stopping: set[str] = set()
@@ -120,7 +121,7 @@ class Jobs:
         except KeyboardInterrupt:
             self._update(job_id, state="stopped")
         except (LookalikeError, Problem) as error:
-            self._update(job_id, state="failed", error=str(error))
+            self._update(job_id, state="failed", error=self._problem(error).detail)
         except Exception as error:
             log.error("a job failed: %s", self.by_id(job_id).name, exc_info=error)
             self._update(job_id, state="failed", error="an error of the service's own: its log says more")

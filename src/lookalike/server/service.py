@@ -41,7 +41,7 @@ class Service:
     verifying: Pool
     keeping: Pool
     monitor: Monitor
-    jobs: Jobs = field(default_factory=Jobs)
+    jobs: Jobs
     explanations: Explanations = field(default_factory=Explanations)
 
     def close(self) -> None:
@@ -56,16 +56,17 @@ class Service:
 
 def start(settings: Settings) -> Service:
     """Open what a service needs. Raises UsageError for a collection that is no folder."""
-    cores, batcher = usable_cores(), Batcher(settings.queue)
+    cores, batcher, shelf = usable_cores(), Batcher(settings.queue), Shelf(settings.collections)
     return Service(
         settings,
-        Shelf(settings.collections),
+        shelf,
         Uploads(settings.uploads, settings.kept_bytes),
         batcher,
         Pool("searching", cores + 1, settings.queue),
         Pool("verifying", cores, settings.queue),
         Pool("keeping", KEEPING, settings.queue),
         Monitor(batcher.figures),
+        Jobs(shelf.problem),
     )
 
 
