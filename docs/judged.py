@@ -30,8 +30,6 @@ def copies() -> str:
         for row in first["rows"]
     ]
     facts = first["facts"]
-    seconds = facts["seconds"]
-    own = sum(seconds[key] for key in ("duplicates", "copies")) / sum(seconds.values())
     other = "; ".join(f"{a} and {b}" for a, b in agreement["in_another_order_elsewhere"]) or "none"
     return f"""
 ## Edited copies of photos
@@ -44,8 +42,7 @@ def copies() -> str:
 Seed {agreement["seeds"][0]}: {first["recommendation"]}
 
 The seeds claim {" and ".join(map(str, agreement["claims"]))} differences, {agreement["claimed_by_both"]} of them both;
-{len(agreement["claimed_the_other_way"])} the other way round; in another order elsewhere: {other}. Finding
-near-duplicates and making copies took {own:.0%} of the time.
+{len(agreement["claimed_the_other_way"])} the other way round; in another order elsewhere: {other}.
 
 {provenance(first)}
 {_overhead()}"""
@@ -210,7 +207,7 @@ def audit() -> str:
 Drawn worlds of {found["images"]} images in five groups. The effect is how much nearer two of one group are by cosine
 than their looks tell; "apart" is by how many deviations the groups look different, "noise" how much of the looks the
 references do not see. "p < .05" is the permutation test alone; "told" is what `lookalike audit` calls a bias beyond
-looks, which must exceed what the references show among themselves. "Covered" is how often the interval holds the true
+looks, which must exceed the most that the references may show among themselves. "Covered" is how often the interval holds the true
 effect: where references see only part of the looks, the rest counts as beyond them, and the effect comes out too large.
 
 {table(found["rows"], AUDIT)}
