@@ -207,8 +207,9 @@ def audit() -> str:
 Drawn worlds of {found["images"]} images in five groups. The effect is how much nearer two of one group are by cosine
 than their looks tell; "apart" is by how many deviations the groups look different, "noise" how much of the looks the
 references do not see. "p < .05" is the permutation test alone; "told" is what `lookalike audit` calls a bias beyond
-looks, which must exceed the most that the references may show among themselves. "Covered" is how often the interval holds the true
-effect: where references see only part of the looks, the rest counts as beyond them, and the effect comes out too large.
+looks, which must exceed the most that the references may show among themselves. "Covered" is how often the interval
+holds the true effect: where references see only part of the looks, the rest counts as beyond them, and the effect comes
+out too large.
 
 {table(found["rows"], AUDIT)}
 
