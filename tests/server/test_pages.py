@@ -119,6 +119,7 @@ def test_problems_are_pages_of_their_status(served: TestClient) -> None:
         f"/search?image={ID}": 404,
         "/search?collection=none&text=a": 404,
         f"/compare?a={ID}&b={ID}": 404,
+        "/compare?collection=none": 404,
         "/compare?a=x": 422,
         "/collection?collection=none": 404,
         "/collection?start=-1": 422,
@@ -127,6 +128,28 @@ def test_problems_are_pages_of_their_status(served: TestClient) -> None:
         assert page.status_code == status, address
         assert "<html" in page.text
         assert "Traceback" not in page.text
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("/compare?a=x", "&#39;a&#39; is not written as it should be"),
+        ("/compare?mirror=maybe", "&#39;mirror&#39; is neither true nor false"),
+        ("/collection?start=-1", "&#39;start&#39; is less than 0"),
+        ("/collection?start=x", "&#39;start&#39; is no whole number"),
+        ("/map?method=magic", "&#39;method&#39; should be"),
+        (f"/vote?voter={'x' * 61}", "&#39;voter&#39; is longer than 60 characters"),
+        ("/vote?model=a" + 8 * "&model=a", "&#39;model&#39; is there more than 8 times"),
+        ("/benchmarks/report", "&#39;name&#39; is missing"),
+    ],
+)
+def test_an_address_that_is_wrong_is_told_in_plain_words(served: TestClient, address: str, told: str) -> None:
+    answer = served.get(address, headers={"accept": "text/html"})
+    assert answer.status_code == 422
+    assert told in answer.text
+    assert "Input" not in answer.text
+    name = served.get(address).json()["detail"]
+    assert name.startswith("query."), "programs are told where"
 
 
 def test_pictures_explain_a_pair(served: TestClient, ids: dict[str, str]) -> None:

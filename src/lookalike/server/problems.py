@@ -89,6 +89,7 @@ def response_of(error: Exception, client: HTTPConnection) -> Response:
     if "text/html" in client.headers.get("accept", ""):
         asked = client.query_params.get("collection")
         known = asked if asked in shelf.names else None
+        detail = _plainly(error) if isinstance(error, RequestValidationError) else detail
         answer: Response = page("problem.html", status, title=title, detail=detail, collection=known)
     else:
         # An extension of RFC 9457: OpenAI's clients show a `message`, and nothing else.
@@ -96,6 +97,29 @@ def response_of(error: Exception, client: HTTPConnection) -> Response:
         answer = JSONResponse(body, status, media_type=MEDIA_TYPE)
     answer.headers.update(problem.headers or {})
     return answer
+
+
+_WRONG = {
+    "missing": "is missing",
+    "string_pattern_mismatch": "is not written as it should be",
+    "string_too_long": "is longer than {max_length} characters",
+    "too_long": "is there more than {max_length} times",
+    "int_parsing": "is no whole number",
+    "bool_parsing": "is neither true nor false",
+    "greater_than_equal": "is less than {ge}",
+    "less_than_equal": "is more than {le}",
+    "literal_error": "should be {expected}",
+}
+
+
+def _plainly(error: RequestValidationError) -> str:
+    """What is wrong with an address or a form, for people."""
+    found = []
+    for each in error.errors():
+        name = next((str(part) for part in each["loc"][1:]), "it")
+        words = _WRONG.get(each["type"], "is not what is wanted here").format(**each.get("ctx", {}))
+        found.append(f"{name!r} {words}")
+    return "In the address or the form, " + "; ".join(found)
 
 
 def install(app: FastAPI) -> None:

@@ -42,13 +42,14 @@ async def compare_page(
     shown, problem = None, None
     pair = Pair(a, b, collection or next(iter(service.shelf.names), None), method, mirror)
     try:
+        known = _collection(service, pair)
         if method not in METHODS:
             raise Problem(422, f"no local features are called {method!r}: choose from {', '.join(METHODS)}")
         if a and b:
             files = await service.searching.run(_files, service, pair)
             shown = service.explanations.kept(pair)
             if whole:
-                shown = await service.explanations.of(pair, files, _collection(service, pair))
+                shown = await service.explanations.of(pair, files, known)
             rows = shown.rows if shown else await service.verifying.run(_scores, service, pair, files)
     except (Problem, LookalikeError) as error:
         problem = service.shelf.problem(error)
