@@ -10,6 +10,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -129,6 +130,28 @@ def test_a_full_queue_says_when_to_come_back(batcher: Batcher, held: Held) -> No
     assert batcher.figures()["held"].refused == 1
 
 
+def test_pictures_that_are_named_are_read_when_their_turn_has_come(batcher: Batcher, held: Held) -> None:
+    read: list[int] = []
+
+    def of(value: int) -> bytes:
+        read.append(value)
+        return grey(value)
+
+    async def main() -> None:
+        first = asyncio.ensure_future(batcher.embed(source(0), held.card))
+        assert await asyncio.to_thread(held.begun.acquire, timeout=20)
+        others = [batcher.embed(Source(partial(of, i), {512}), held.card) for i in range(1, 4)]
+        named = asyncio.ensure_future(asyncio.gather(*others))
+        await until(lambda: waiting(batcher) == 3)
+        assert read == []
+        held.go_on.set()
+        await first
+        np.testing.assert_allclose(np.concatenate(await named), held.expected(1, 2, 3), atol=1e-6)
+
+    asyncio.run(main())
+    assert sorted(read) == [1, 2, 3]
+
+
 def test_who_goes_away_gives_up_the_place(batcher: Batcher, held: Held) -> None:
     async def main() -> None:
         first = asyncio.ensure_future(batcher.embed(source(0), held.card))
@@ -163,14 +186,18 @@ def test_a_slow_model_is_in_nobodys_way(batcher: Batcher, held: Held) -> None:
 def test_an_odd_picture_does_no_harm_to_its_neighbours(batcher: Batcher, held: Held) -> None:
     held.go_on.set()
 
+    def nothing() -> bytes:
+        raise Problem(404, "gone")
+
     async def main() -> list[object]:
-        odd = [source(1), source(b"no image"), source(66), source(3)]
+        odd = [source(1), source(b"no image"), source(66), Source(nothing, {512}), source(3)]
         return list(await asyncio.gather(*(batcher.embed(each, held.card) for each in odd), return_exceptions=True))
 
-    one, unreadable, disliked, three = asyncio.run(main())
+    one, unreadable, disliked, gone, three = asyncio.run(main())
     np.testing.assert_allclose(np.vstack([one, three]), held.expected(1, 3), atol=1e-6)  # type: ignore[list-item]
     assert isinstance(unreadable, UnreadableImage) and isinstance(disliked, UnreadableImage)
     assert "likes" not in disliked.reason  # what a library says is for the log
+    assert isinstance(gone, Problem) and gone.status == 404
 
 
 def test_a_picture_is_decoded_once_for_all_that_look_at_it_and_then_let_go(batcher: Batcher) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeAlias
 
 from lookalike import images
@@ -167,14 +168,14 @@ class _Known:
     stored:   (dim,) by model and image id: of pictures that it has vectors of
     cards:    of the models that must embed something, by name
     troubles: of models that cannot answer, by name
-    data:     the bytes of pictures that must be embedded, by image id
+    unread:   ids of pictures that must be embedded
     """
 
     columns: Sequence[tuple[str, ...]]
     stored: dict[str, Mapping[str, Vectors]] = field(default_factory=dict)
     cards: dict[str, ModelCard] = field(default_factory=dict)
     troubles: dict[str, Trouble] = field(default_factory=dict)
-    data: dict[str, bytes] = field(default_factory=dict)
+    unread: set[str] = field(default_factory=set)
 
 
 def _known(service: Service, ask: Ask) -> _Known:
@@ -192,7 +193,8 @@ def _known(service: Service, ask: Ask) -> _Known:
             known.troubles[name] = error
     for each in ids:
         if any(each not in known.stored[name] for name in known.cards):
-            known.data[each] = picture_bytes(service, each)
+            picture_bytes(service, each)  # says whether it is there; read again when its turn has come
+            known.unread.add(each)
     return known
 
 
@@ -222,7 +224,7 @@ async def _vectors(service: Service, ask: Ask, known: _Known) -> dict[str, Vecto
         meant = crop.of(picture) if crop else picture
         return [meant, *views.of(meant)]
 
-    sources = {each: Source(data, sides, seen, views.count) for each, data in known.data.items()}
+    sources = {each: Source(partial(picture_bytes, service, each), sides, seen, views.count) for each in known.unread}
 
     async def of_term(term: Term, name: str) -> Vectors:
         if term.image is None:

@@ -1,6 +1,6 @@
 """Pictures and words of many requests, embedded together: each model has a queue, and a thread that works it off.
 
-A model takes what waits, up to its batch, and never waits for more. Waiting pictures are bytes: they are decoded when
+A model takes what waits, up to its batch, and never waits for more. Waiting pictures are bytes, or ids: they are decoded when
 their turn has come, so that memory is bounded by the queue, not by what was put into it.
 """
 
@@ -41,16 +41,16 @@ def alone(picture: Picture) -> list[Picture]:
 
 
 class Source:
-    """The bytes of a picture that models are to embed.
+    """The bytes of a picture that models are to embed, or where they are to be had when its turn has come.
 
-    It is decoded when the first of them comes to it, once for all that look at it at the same time, and let go when
+    It is decoded when the first model comes to it, once for all that look at it at the same time, and let go when
     the last one has done. `sides` are all scales that are needed (`InputSpec.read_side`), `seen` makes of the decoded
     picture what is embedded: parts, views; `count` says how many those are.
     """
 
     def __init__(
         self,
-        data: bytes,
+        data: bytes | Callable[[], bytes],
         sides: Collection[int | None],
         seen: Callable[[Picture], Sequence[Picture]] = alone,
         count: int = 1,
@@ -62,11 +62,13 @@ class Source:
         self._lock = threading.Lock()
 
     def take(self, side: int | None) -> list[Picture]:
-        """The pictures to embed; `let_go` is to follow, whatever comes of it. Raises UnreadableImage."""
+        """The pictures to embed; `let_go` is to follow, whatever comes of it. Raises UnreadableImage, or what came of
+        getting the bytes.
+        """
         with self._lock:
             self._looking += 1
             if not self._decoded:
-                self._decoded = images.read_scales(self._data, self._sides)
+                self._decoded = images.read_scales(self._data() if callable(self._data) else self._data, self._sides)
             decoded = self._decoded[side]
         return list(self._seen(decoded))
 
@@ -313,7 +315,7 @@ class _Lane:
 
     def _fail(self, jobs: Sequence[_Job], error: Exception) -> None:
         """Tell who waits; what a library has to say is for the log."""
-        if not isinstance(error, LookalikeError):
+        if not isinstance(error, LookalikeError | Problem):
             log.error("model %r failed", self.card.name, exc_info=error)
             error = UnreadableImage(f"model {self.card.name!r} failed on it: the service's log says more")
         for job in jobs:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from functools import partial
 from urllib.parse import unquote_to_bytes
 
 from starlette.concurrency import run_in_threadpool
 
 from lookalike import images
 from lookalike.server.asking import picture_bytes
+from lookalike.server.batching import Source
 from lookalike.server.fetching import fetch
 from lookalike.server.problems import Problem
 from lookalike.server.service import Service
 from lookalike.server.settings import Settings
-from lookalike.types import ImageRef
+from lookalike.types import ImageRef, ModelCard
 
 _ID = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(rf"{_ID.pattern}$|data:|\w+://", re.IGNORECASE)
@@ -37,6 +39,16 @@ async def picture_of(service: Service, value: str) -> bytes:
         raise Problem(422, "a picture is named by a data URI, by its id, or by a URL")
     checked(data, settings)
     return data
+
+
+async def source_of(service: Service, value: str, card: ModelCard) -> Source:
+    """The same, for a model to embed. What an id names is read when its turn has come: nothing else bounds how many
+    large pictures a small request names.
+
+    Raises what `picture_of` does, at once or when it is taken.
+    """
+    data = partial(picture_bytes, service, value) if _ID.fullmatch(value) else await picture_of(service, value)
+    return Source(data, {card.input.read_side})
 
 
 def is_named(value: str) -> bool:

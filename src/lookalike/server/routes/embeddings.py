@@ -11,8 +11,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from lookalike.server.asking import card_of
-from lookalike.server.batching import Item, Source
-from lookalike.server.pictures import picture_of
+from lookalike.server.batching import Item
+from lookalike.server.pictures import source_of
 from lookalike.server.problems import Problem, documented
 from lookalike.server.schemas import (
     LONGEST,
@@ -63,9 +63,9 @@ async def _item(service: Service, given: Input, card: ModelCard) -> Item:
         case TextInput():
             return given.text
         case ImageInput():
-            return Source(await picture_of(service, given.image), {card.input.read_side})
+            return await source_of(service, given.image, card)
     if re.match("data:image/", given, re.IGNORECASE):
-        return Source(await picture_of(service, given), {card.input.read_side})
+        return await source_of(service, given, card)
     if len(given) > LONGEST:
         raise Problem(422, f"input: words of {len(given):,} letters: at most {LONGEST:,} are read")
     return given

@@ -18,8 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lookalike.collection import Collection
 from lookalike.server.asking import MOST, embedder
-from lookalike.server.batching import Item, Source
-from lookalike.server.pictures import picture_of
+from lookalike.server.batching import Item
+from lookalike.server.pictures import source_of
 from lookalike.server.problems import Problem, documented
 from lookalike.server.schemas import Asked, PictureName, Words, as_json
 from lookalike.server.service import Service, Serving
@@ -177,7 +177,7 @@ async def _answered(service: Service, name: str, asked: Query) -> Response:
         card = await service.searching.run(_embedder, service, name, using)
         item: Item = target.text if isinstance(target, Document) else ""
         if isinstance(target, Picture):
-            item = Source(await picture_of(service, target.image), {card.input.read_side})
+            item = await source_of(service, target.image, card)
         vector = (await service.batcher.embed(item, card))[0]
     elif isinstance(target, list):
         numbers = np.asarray(target)
