@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import ipaddress
+import json
 import socket
 
 import uvicorn
@@ -12,6 +13,7 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from lookalike.errors import UsageError
+from lookalike.server.problems import MEDIA_TYPE
 from lookalike.server.settings import Settings
 
 HEAD_BYTES = 16 << 10
@@ -23,6 +25,16 @@ longest without a request is hung up on, so that hundreds that never send one lo
 
 BACKLOG = 128
 """Connections that asyncio takes at once, before it tells of any."""
+
+_DETAIL = json.dumps(
+    {"type": "about:blank", "title": "Request Timeout", "status": 408, "detail": "the head came too slowly"}
+)
+
+TOO_SLOW = (
+    f"HTTP/1.1 408 Request Timeout\r\nContent-Type: {MEDIA_TYPE}\r\nContent-Length: {len(_DETAIL)}\r\n"
+    f"Connection: close\r\n\r\n{_DETAIL}"
+).encode()
+"""The answer to a head that does not come to its end: uvicorn has none."""
 
 
 def bind(settings: Settings) -> socket.socket:
@@ -76,7 +88,7 @@ def server(app: FastAPI, settings: Settings) -> uvicorn.Server:
 
 
 class _Connection(H11Protocol):
-    """Hangs up on a client that takes longer than `patience` seconds to send the head of a request, or to take what it
+    """Hangs up on a client (408) that takes longer than `patience` seconds to send the head of a request, or to take what it
     was answered: uvicorn itself waits for as long as a byte comes now and then, and for as long as nobody reads."""
 
     patience: float
@@ -114,7 +126,12 @@ class _Connection(H11Protocol):
 
     def _hang_up(self) -> None:
         self._rest()
-        self.transport.abort()
+        begun, _ = self.conn.trailing_data
+        if begun and not self.transport.get_write_buffer_size():  # it sent a part of a head, and may be listening
+            self.transport.write(TOO_SLOW)
+            self.transport.close()
+        else:
+            self.transport.abort()
 
     def _rest(self) -> None:
         self.idle.pop(self, None)
