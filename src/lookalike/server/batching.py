@@ -1,7 +1,7 @@
 """Pictures and words of many requests, embedded together: each model has a queue, and a thread that works it off.
 
-A model takes what waits, up to its batch, and never waits for more. Waiting pictures are bytes or ids: they are decoded when
-their turn has come, so that memory is bounded by the queue, not by what was put into it.
+A model takes what waits, up to its batch, and never waits for more. Waiting pictures are bytes or ids: they are
+decoded when their turn has come, so that memory is bounded by the queue, not by what was put into it.
 """
 
 from __future__ import annotations

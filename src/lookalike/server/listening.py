@@ -88,8 +88,8 @@ def server(app: FastAPI, settings: Settings) -> uvicorn.Server:
 
 
 class _Connection(H11Protocol):
-    """Hangs up on a client (408) that takes longer than `patience` seconds to send the head of a request, or to take what it
-    was answered: uvicorn itself waits for as long as a byte comes now and then, and for as long as nobody reads."""
+    """Hangs up on a client that takes longer than `patience` seconds to send the head of a request (408), or to take
+    what it was answered: uvicorn itself waits for as long as a byte comes now and then, and for as long as nobody reads."""
 
     patience: float
     slowest: int
