@@ -118,6 +118,18 @@ def test_a_group_lists_its_images(map_page: Page, collection: lookalike.Collecti
     inside = {image.id for image in collection.listing()[1] if Path(image.path).parent.name == "more"}
     assert listed(map_page) == inside
     assert heading(map_page) == "4 images in more"
+    names = {link.get_attribute("alt") for link in map_page.locator("#list img").all()}
+    assert names == {Path(image.path).name for image in collection.listing()[1] if image.id in inside}
+
+
+def test_a_group_that_is_listed_stays_so_at_a_reload(map_page: Page) -> None:
+    map_page.get_by_role("button", name="more 4").click()
+    map_page.wait_for_url("**/map?*listed=more*")
+    map_page.reload()
+    map_page.get_by_role("heading", name="4 images in more").wait_for()
+    map_page.get_by_role("button", name="List what is in view").click()
+    map_page.get_by_role("heading", name="9 images in view").wait_for()
+    assert "listed" not in map_page.url
 
 
 def test_a_click_lists_the_image_there(map_page: Page) -> None:
@@ -192,6 +204,8 @@ def test_without_a_script_it_is_a_grid_of_links(
     links = page.locator("noscript a, main ul.tiles a").all()
     assert len(links) >= 9
     assert all("image=" in str(link.get_attribute("href")) for link in links)
+    names = {link.locator("img").get_attribute("alt") for link in links}
+    assert names == {Path(image.path).name for image in collection.listing()[1]}
 
 
 def test_two_fingers_come_closer(open_page: Callable[..., Page]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -30,6 +31,14 @@ def test_points_ids_and_groups(served: TestClient, collection: lookalike.Collect
     some = served.get("/v1/map/ids", params={"model": "color", "start": 2, "count": 3}).content
     assert some == ids[64:160]
     assert served.get("/v1/map/ids", params={"start": 10**9}).content == b""
+
+
+def test_images_are_named_by_their_numbers(served: TestClient, collection: lookalike.Collection) -> None:
+    found = map_of(collection, "color")
+    names = {image.id: Path(image.path).name for image in collection.listing()[1]}
+    asked = {"model": "color", "number": [3, 0, 9, -1]}
+    assert served.get("/map/names", params=asked).json() == [names[found.ids[3]], names[found.ids[0]], "", ""]
+    assert served.get("/map/names", params=asked | {"number": [0] * 241}).status_code == 422
 
 
 def test_a_tile_shows_the_images_in_the_order_of_the_points(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import time
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -34,6 +36,7 @@ from lookalike.server.jobs import Job
 from lookalike.server.pages import empty, page
 from lookalike.server.problems import Problem
 from lookalike.server.service import Service, Serving
+from lookalike.writing import showable
 
 router = APIRouter()
 
@@ -47,7 +50,7 @@ CHUNK = 1024
 """Ids that are told at a time, at most."""
 
 LISTED = 240
-"""Images that the page lists without a script."""
+"""Images that the page lists at a time, at most: without a script, these."""
 
 PATIENCE = 1.5
 """Seconds after which a page tells how far the map is, instead of waiting for it."""
@@ -89,7 +92,7 @@ def map_page(
         map=found if shown else None,
         job=None if shown else found,
         grouping=grouping(where, found.ids, found.groups, by) if isinstance(found, Map) else None,
-        listed=LISTED,
+        listed=_names(where, found.ids[:LISTED]) if isinstance(found, Map) else (),
         tile=TILE,
         side=SIDE,
         chunk=CHUNK,
@@ -135,6 +138,21 @@ def ids(
     found = _made(where, model, method)
     text = "".join(found.ids[start : start + count])
     return Response(bytes.fromhex(text), media_type=_BINARY, headers=_lasting(found, state))
+
+
+@router.get("/map/names", include_in_schema=False)
+def names(
+    service: Serving,
+    number: Annotated[list[int], Query(max_length=LISTED)],
+    name: Name = "",
+    model: Model = "",
+    method: Method = "pca",
+) -> list[str]:
+    """What images are called that the page lists, by their numbers in the list of points."""
+    where, _, model = _asked(service, name, model)
+    found = _made(where, model, method)
+    known = dict(_names(where, [found.ids[i] for i in number if 0 <= i < len(found)]))
+    return [known[found.ids[i]] if 0 <= i < len(found) else "" for i in number]
 
 
 @router.get(
@@ -218,6 +236,12 @@ def _ready(service: Service, where: Collection, model: str, method: Method) -> M
     while time.monotonic() < until and not (job := service.jobs.by_id(job.id)).over:
         time.sleep(0.05)
     return _current(where, model, method) or job
+
+
+def _names(where: Collection, image_ids: Sequence[str]) -> list[tuple[str, str]]:
+    """Each id with the name of a file that shows it."""
+    found = [(image_id, next(iter(where.showing(image_id)), None)) for image_id in image_ids]
+    return [(image_id, showable(os.path.basename(image.path)) if image else "") for image_id, image in found]
 
 
 def _square(where: Collection, image_id: str) -> Image.Image | None:

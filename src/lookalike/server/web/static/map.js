@@ -91,9 +91,7 @@ async function start() {
   function change(to) {
     if (to === way) return;
     const from = [Float32Array.from(xs), Float32Array.from(ys)], [toX, toY] = places[way = to];
-    const address = new URL(location);
-    address.searchParams.set("view", way);
-    history.replaceState(null, "", address);
+    noted("view", way);
     pressed();
     const began = performance.now();
     const step = (now) => {
@@ -110,6 +108,13 @@ async function start() {
     [xs, ys] = [Float32Array.from(xs), Float32Array.from(ys)];
     moving = step;
     requestAnimationFrame(step);
+  }
+
+  /** The address says how the map is looked at, so that a reload shows the same. */
+  function noted(name, value) {
+    const address = new URL(location);
+    if (value) address.searchParams.set(name, value); else address.searchParams.delete(name);
+    history.replaceState(null, "", address);
   }
 
   // -- drawing ---------------------------------------------------------------------------------------------------
@@ -259,8 +264,10 @@ async function start() {
   const page = 120;
   let listed = [];
 
-  async function tell(found, what) {
+  /** List images; `whole` is the group that they are, if they are one. */
+  async function tell(found, what, whole) {
     listed = found;
+    noted("listed", whole);
     chosen = found.length ? new Set(found) : null;
     list.replaceChildren();
     title.textContent = found.length ? `${found.length.toLocaleString()} ${found.length === 1 ? "image" : "images"} ${what}` : `No image ${what}`;
@@ -270,12 +277,12 @@ async function start() {
 
   async function further() {
     const from = list.children.length, own = listed, part = own.slice(from, from + page);
-    const ids = await Promise.all(part.map(idOf));
+    const [names, ...ids] = await Promise.all([namesOf(part), ...part.map(idOf)]);
     if (own !== listed) return;
     list.append(...ids.map((id, i) => {
       const item = document.createElement("li"), link = document.createElement("a"), small = new Image(160, 160);
       link.href = "/search?" + new URLSearchParams({ collection, image: id });
-      small.alt = `Image ${from + i + 1}: search by it`;
+      small.alt = names[i] || `Image ${from + i + 1}`;
       small.loading = "lazy";
       small.src = "/thumbnails/" + id;
       link.append(small);
@@ -285,6 +292,12 @@ async function start() {
     more.hidden = list.children.length >= listed.length;
   }
   more.addEventListener("click", further);
+
+  async function namesOf(part) {
+    const numbers = new URLSearchParams(part.map((i) => ["number", i]));
+    const found = part.length ? await fetch(`/map/names?${query}&${numbers}`) : null;
+    return found?.ok ? found.json() : [];
+  }
 
   function listView() {
     const found = [];
@@ -401,7 +414,9 @@ async function start() {
   for (const button of box.querySelectorAll("[data-do]")) button.addEventListener("click", () => acts[button.dataset.do]());
   for (const button of box.querySelectorAll("[data-group]")) {
     const number = Number(button.dataset.group), name = button.firstElementChild.nextSibling.textContent.trim();
-    button.addEventListener("click", () => tell([...group.keys()].filter((i) => group[i] === number), `in ${name}`));
+    const list = () => tell([...group.keys()].filter((i) => group[i] === number), `in ${name}`, name);
+    button.addEventListener("click", list);
+    if (new URL(location).searchParams.get("listed") === name) list();
   }
 
   new ResizeObserver(sized).observe(canvas);
