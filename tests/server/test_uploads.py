@@ -21,6 +21,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from lookalike.images import content_hash
+from lookalike.server import fetching
 from lookalike.server.app import create_app
 from lookalike.server.fetching import fetch
 from lookalike.server.pictures import picture_of
@@ -204,6 +205,30 @@ def test_a_name_that_leads_to_a_private_address(service: Service, elsewhere: int
     with pytest.raises(Problem, match="not one of the public Internet") as problem:
         named(service, f"http://localhost:{elsewhere}/cat.jpg")
     assert problem.value.status == 403
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_host_that_trickles_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+    monkeypatch.setattr(fetching, "SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        over = threading.Event()
+
+        def trickle() -> None:
+            stream, _ = listener.accept()
+            with stream, contextlib.suppress(ConnectionError):
+                # The header of a TLS record that is to be long, or that of an answer.
+                stream.sendall(b"\x16\x03\x03\x40\x00" if scheme == "https" else b"HTTP/1.1 200 OK\r\nX: ")
+                while not over.wait(0.1):
+                    stream.sendall(b"x")
+
+        thread = threading.Thread(target=trickle)
+        thread.start()
+        try:
+            with pytest.raises(Problem, match="too slow"):
+                fetch(f"{scheme}://127.0.0.1:{listener.getsockname()[1]}/", ("127.0.0.1",), 1000)
+        finally:
+            over.set()
+            thread.join()
 
 
 def test_nobody_listens() -> None:

@@ -12,15 +12,16 @@ import http.client
 import ipaddress
 import socket
 import ssl
+import threading
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from urllib.parse import SplitResult, urlsplit
 
 from lookalike.server.problems import Problem
 from lookalike.writing import showable
 
 SECONDS = 20.0
-"""For all of it."""
+"""For all of it but the look-up of the host, which the system bounds."""
 
 CHUNK = 64 << 10
 
@@ -37,16 +38,22 @@ def fetch(url: str, hosts: Collection[str], limit: int) -> bytes:
     if host not in hosts:
         raise Problem(403, f"images of {host!r} are not fetched: upload it, or start with --allow-remote {host}")
     port = port or (443 if parts.scheme == "https" else 80)
-    try:
-        return _fetch(parts, host, port, limit)
-    except (OSError, http.client.HTTPException) as error:
-        raise Problem(422, f"{host}: the image cannot be fetched ({showable(str(error)) or 'no answer'})") from None
-
-
-def _fetch(parts: SplitResult, host: str, port: int, limit: int) -> bytes:
     end = time.monotonic() + SECONDS
+    try:
+        data = _fetch(parts, host, port, limit, end)
+    except (OSError, http.client.HTTPException) as error:
+        why = "too slow" if time.monotonic() >= end else showable(str(error)) or "no answer"
+        raise Problem(422, f"{host}: the image cannot be fetched ({why})") from None
+    if time.monotonic() >= end:  # it may have been cut off
+        raise Problem(422, f"{host}: the image cannot be fetched (too slow)")
+    return data
+
+
+def _fetch(parts: SplitResult, host: str, port: int, limit: int, end: float) -> bytes:
     with contextlib.ExitStack() as stack:
-        stream = stack.enter_context(socket.create_connection((_address(host, port), port), timeout=SECONDS))
+        address, left = _address(host, port), end - time.monotonic()
+        stream = stack.enter_context(socket.create_connection((address, port), timeout=max(left, 0.001)))
+        stack.enter_context(_ended(stream, end))
         if parts.scheme == "https":
             secure = ssl.create_default_context().wrap_socket(stream, server_hostname=host)
             stream = stack.enter_context(secure)
@@ -64,9 +71,26 @@ def _fetch(parts: SplitResult, host: str, port: int, limit: int) -> bytes:
             data += chunk
             if len(data) > limit:
                 raise Problem(413, f"{host}: an image of more than {limit >> 20} MiB")
-            if time.monotonic() > end:
-                raise Problem(422, f"{host}: the image came too slowly")
         return bytes(data)
+
+
+@contextlib.contextmanager
+def _ended(stream: socket.socket, end: float) -> Iterator[None]:
+    """Has a connection end at some time, whatever waits for it: a timeout begins anew with each byte that comes."""
+    with stream.dup() as own:  # TLS takes the stream itself over
+        timer = threading.Timer(max(0.0, end - time.monotonic()), _end, [own])
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            timer.join()
+
+
+def _end(stream: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # it has ended by itself
+        stream.shutdown(socket.SHUT_RDWR)
 
 
 def _address(host: str, port: int) -> str:

@@ -89,7 +89,7 @@ def server(app: FastAPI, settings: Settings) -> uvicorn.Server:
 
 class _Connection(H11Protocol):
     """Hangs up on a client that takes longer than `patience` seconds to send the head of a request (408), or to take
-    what it was answered: uvicorn itself waits for as long as a byte comes now and then, and for as long as nobody reads."""
+    what it was answered: uvicorn itself waits for as long as a byte comes now and then, or as nobody reads."""
 
     patience: float
     slowest: int

@@ -26,7 +26,7 @@ _NAME = re.compile(rf"{_ID.pattern}$|data:|\w+://", re.IGNORECASE)
 async def picture_of(service: Service, value: str) -> bytes:
     """The bytes of the picture that `value` names: a data URI, an id, or a URL of a host that is trusted.
 
-    Raises Problem 403, 404, 413 or 422; UnreadableImage.
+    Raises Problem 403, 404, 413 or 422, or 429 where too many wait for other hosts; UnreadableImage.
     """
     settings = service.settings
     if _ID.fullmatch(value):
@@ -34,7 +34,7 @@ async def picture_of(service: Service, value: str) -> bytes:
     if value[:5].lower() == "data:":
         data = _of_data_uri(value)
     elif re.match(r"\w+://", value):
-        data = await run_in_threadpool(fetch, value, settings.remote, settings.upload_bytes)
+        data = await service.fetching.run(fetch, value, settings.remote, settings.upload_bytes)
     else:
         raise Problem(422, "a picture is named by a data URI, by its id, or by a URL")
     checked(data, settings)

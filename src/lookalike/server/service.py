@@ -20,6 +20,9 @@ from lookalike.server.uploads import Uploads
 KEEPING = 2
 """Whole files that are decoded at the same time: each may take 600 MB."""
 
+FETCHING = 8
+"""Images by URL that are waited for at the same time."""
+
 
 @dataclass(frozen=True, slots=True)
 class Service:
@@ -29,6 +32,7 @@ class Service:
     batcher:   embeds for all requests
     searching: threads for what takes milliseconds; verifying: for what takes seconds, and must not be in its way
     keeping:   threads that decode whole files: uploads, and what is shown without a small picture of its own
+    fetching:  threads that wait for other hosts
     explanations: why pairs match
     monitor:   counts
     """
@@ -40,6 +44,7 @@ class Service:
     searching: Pool
     verifying: Pool
     keeping: Pool
+    fetching: Pool
     monitor: Monitor
     jobs: Jobs
     explanations: Explanations = field(default_factory=Explanations)
@@ -51,6 +56,7 @@ class Service:
         self.searching.close()
         self.verifying.close()
         self.keeping.close()
+        self.fetching.close()
         self.explanations.close()
 
 
@@ -65,6 +71,7 @@ def start(settings: Settings) -> Service:
         Pool("searching", cores + 1, settings.queue),
         Pool("verifying", cores, settings.queue),
         Pool("keeping", KEEPING, settings.queue),
+        Pool("fetching", FETCHING, settings.queue),
         Monitor(batcher.figures),
         Jobs(shelf.problem),
     )
