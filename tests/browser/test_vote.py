@@ -133,3 +133,7 @@ def test_it_fits_and_is_accessible(open_page: Callable[..., Page], width: int, s
     page = open_page(AT, width=width, color_scheme=scheme)
     fits(page)
     accessible(page)
+
+
+def test_it_fits_the_narrowest_of_phones(open_page: Callable[..., Page]) -> None:
+    fits(open_page(AT, width=320))
