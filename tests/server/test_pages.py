@@ -245,7 +245,7 @@ def test_nothing_to_search_yet(settings: Settings, tmp_path: Path) -> None:
     for collections, told in (((), "lookalike serve FOLDER"), ((tmp_path / "empty",), "Nothing is indexed here yet")):
         app = create_app(replace(settings, collections=collections))
         with TestClient(app, base_url="http://localhost") as client:
-            for address in ("/search", "/collection"):
+            for address in ("/search", "/collection", "/map", "/benchmarks", "/vote"):
                 assert told in client.get(address).text
             assert client.get("/compare").status_code == 200
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -11,6 +12,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from lookalike import __version__
 from lookalike.types import ImageRef
 from lookalike.writing import showable
+
+if TYPE_CHECKING:
+    from lookalike.server.shelf import Shelf
 
 SIDE = 320
 """Pixels of a thumbnail's longer side, at most."""
@@ -21,9 +25,11 @@ def page(template: str, status: int = 200, **values: object) -> HTMLResponse:
     return HTMLResponse(_pages.get_template(template).render(version=__version__, **values), status)
 
 
-def empty(here: str, collections: Sequence[str], collection: str) -> HTMLResponse:
-    """What the page called `here` is for a collection in which nothing is indexed yet."""
-    return page("empty.html", here=here, collections=collections, collection=collection)
+def empty(here: str, shelf: Shelf, name: str) -> HTMLResponse | None:
+    """What the page called `here` is where nothing is indexed yet; None where something is. Raises Problem 404."""
+    if shelf.names and shelf.collection(name).exists:
+        return None
+    return page("empty.html", here=here, collections=shelf.names, collection=name or next(iter(shelf.names), ""))
 
 
 def _name(path: str) -> str:

@@ -71,9 +71,9 @@ class Choices:
 @router.get("")
 def benchmarks_page(service: Serving, collection: str = "", report: str = "") -> HTMLResponse:
     """The reports of a collection, one of them shown, and how far the one is that is being made."""
-    name, where = _named(service, collection)
-    if not where.exists:
-        return empty("benchmarks", service.shelf.names, name)
+    if nothing := empty("benchmarks", service.shelf, collection):
+        return nothing
+    name, where = _asked(service, collection)
     return _page(service, name, where, report)
 
 
@@ -161,13 +161,9 @@ def report(service: Serving, name: str, collection: str = "") -> HTMLResponse:
     return HTMLResponse(path.read_bytes(), headers=_SEALED)
 
 
-def _named(service: Service, collection: str) -> tuple[str, Collection]:
-    name = collection or next(iter(service.shelf.names), "")
-    return name, service.shelf.collection(name)
-
-
 def _asked(service: Service, collection: str) -> tuple[str, Collection]:
-    name, where = _named(service, collection)
+    name = collection or next(iter(service.shelf.names), "")
+    where = service.shelf.collection(name)
     if not where.exists:
         raise NoCollection(f"{name}: nothing is indexed here yet")
     return name, where

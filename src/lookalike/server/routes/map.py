@@ -70,9 +70,8 @@ def map_page(
     service: Serving, name: Name = "", model: Model = "", method: Method = "pca", by: By = "folder"
 ) -> HTMLResponse:
     """The map, or how far it is."""
-    where, name = _named(service, name)
-    if not where.exists:
-        return empty("map", service.shelf.names, name)
+    if nothing := empty("map", service.shelf, name):
+        return nothing
     where, name, model = _asked(service, name, model)
     found = _ready(service, where, model, method)
     labelled = has_labels(where)
@@ -184,14 +183,10 @@ def tile(
     return Response(data.getvalue(), media_type="image/webp", headers=_lasting(found, state))
 
 
-def _named(service: Service, name: str) -> tuple[Collection, str]:
-    name = name or next(iter(service.shelf.names), "")
-    return service.shelf.collection(name), name
-
-
 def _asked(service: Service, name: str, model: str) -> tuple[Collection, str, str]:
     """The collection, its name, and which of its models is meant."""
-    where, name = _named(service, name)
+    name = name or next(iter(service.shelf.names), "")
+    where = service.shelf.collection(name)
     if not where.exists:
         raise NoCollection(f"{name}: nothing is indexed here yet")
     if not (model := model or next(iter(where.models), "")):

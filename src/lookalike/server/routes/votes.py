@@ -36,10 +36,10 @@ def vote_page(
     show: bool = False,
 ) -> HTMLResponse:
     """The next ballot of a voter."""
-    name = collection or next(iter(service.shelf.names), "")
+    if nothing := empty("vote", service.shelf, collection):
+        return nothing
+    name = collection or service.shelf.names[0]
     where = service.shelf.collection(name)
-    if not where.exists:
-        return empty("vote", service.shelf.names, name)
     entries = where.entries()
     models = model or [entry.name for entry in entries][:2]
     ballots = _ballots(where, models, voter) if len(models) > 1 else []
