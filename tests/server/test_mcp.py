@@ -84,6 +84,7 @@ def test_search_and_compare(photos: Path, tmp_path: Path) -> None:
                 assert refused.is_error
                 assert why in text(refused)
                 assert "Traceback" not in text(refused)
+                assert len(text(refused).splitlines()) == 1
             again = await client.call_tool("search", {"image": cat, "models": ["phash"], "k": 3})
             assert text(again) == [by_phash]
 

@@ -66,6 +66,8 @@ def command(
             threading.Thread(target=warm, args=(app.state.service,), name="warm", daemon=True).start()
             address = _address(settings)
             echo_text(f"Lookalike: {address} (Ctrl-C ends it)")
+            if host in EVERYWHERE and not hosts:
+                note("other machines reach it only under names that --allow-host NAME gives: none was given")
             if opens and not webbrowser.open(address):
                 note("no browser could be opened here: open the address by hand")
             listening.server(app, settings).run([listener])

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import ipaddress
 import json
+import logging
 import socket
 
 import uvicorn
@@ -71,6 +72,8 @@ def server(app: FastAPI, settings: Settings) -> uvicorn.Server:
     class Connection(_Connection):
         patience, slowest, idle = settings.patience, settings.slowest, {}
 
+    # Of a damaged form only its sender needs to hear.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
     config = uvicorn.Config(
         app,
         http=Connection,

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Image
 from mcp.server.mcpserver.exceptions import ToolError
-from pydantic import Field
+from pydantic import Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from lookalike import __version__, images
@@ -23,7 +23,7 @@ from lookalike.errors import LookalikeError
 from lookalike.server.asking import Ask, answer
 from lookalike.server.comparing import compared
 from lookalike.server.pictures import is_named, keep, picture_of
-from lookalike.server.problems import Problem, problem_of
+from lookalike.server.problems import Problem, invalid, problem_of
 from lookalike.server.service import Service
 from lookalike.types import Hit, ImageRef, Score, Term
 from lookalike.writing import showable
@@ -45,9 +45,21 @@ Count = Annotated[int, Field(ge=1, le=50, description="Hits of each model.")]
 Words = Annotated[str | None, Field(max_length=1000, description="What is to be seen, for models that read words.")]
 
 
+class _Server(MCPServer):
+    """Says in one line what is wrong with a tool's arguments: pydantic takes several, with a link for programmers."""
+
+    async def call_tool(self, name: str, arguments: dict[str, Any], context: Any = None) -> Any:
+        try:
+            return await super().call_tool(name, arguments, context)
+        except ToolError as error:
+            if isinstance(error.__cause__, ValidationError):
+                raise ToolError(f"{name}: {invalid(error.__cause__.errors())}") from None
+            raise
+
+
 def mcp_server(service: Service) -> MCPServer:
     """A server of three tools over the service's collections; `run()` serves standard input and output."""
-    server = MCPServer("lookalike", instructions=INSTRUCTIONS, version=__version__, log_level="ERROR")
+    server = _Server("lookalike", instructions=INSTRUCTIONS, version=__version__, log_level="ERROR")
 
     @server.tool(structured_output=False)
     async def collections() -> str:

@@ -6,6 +6,7 @@ A browser that asked for a page gets the same as a page.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -62,8 +63,7 @@ def problem_of(error: Exception) -> Problem:
         case HTTPException():
             return Problem(error.status_code, str(error.detail), dict(error.headers or {}))
         case RequestValidationError():
-            found = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
-            return Problem(422, "; ".join(found))
+            return Problem(422, invalid(error.errors()))
         case UnknownModel() | NoCollection():
             return Problem(404, str(error))
         case UnreadableImage():
@@ -78,6 +78,11 @@ def problem_of(error: Exception) -> Problem:
             return Problem(409, str(error))
     log.error("a request failed", exc_info=error)
     return Problem(500, "an error of the service's own: its log says more")
+
+
+def invalid(errors: Sequence[Mapping[str, Any]]) -> str:
+    """What pydantic has found, in one line."""
+    return "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in errors)
 
 
 def response_of(error: Exception, client: HTTPConnection) -> Response:
