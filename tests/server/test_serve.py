@@ -95,6 +95,25 @@ def test_with_a_token_the_printed_address_lets_a_visitor_in(photos: Path) -> Non
         assert httpx2.get(bare + "metrics", headers={"Authorization": "Bearer a&b"}).status_code == 200
 
 
+def test_other_machines_need_a_name_to_ask_under(photos: Path) -> None:
+    everywhere = ("--host", "0.0.0.0", "--token", "abc")  # noqa: S104
+    with serving(photos, *everywhere, home=photos) as (process, address):
+        assert address.startswith("http://127.0.0.1:")
+        assert httpx2.get(address).status_code == 303
+        assert "--allow-host NAME" in ended(process, signal.SIGINT).err
+    with serving(photos, *everywhere, "--allow-host", "photos.lan", home=photos) as (process, address):
+        assert httpx2.get(address, headers={"Host": "photos.lan"}).status_code == 303
+        assert ended(process, signal.SIGINT).err == "lookalike: interrupted\n"
+
+
+def test_a_damaged_form_is_told_to_nobody_but_its_sender(photos: Path) -> None:
+    with serving(photos, home=photos) as (process, address):
+        form = {"Content-Type": "multipart/form-data; boundary=b"}
+        told = httpx2.post(f"{address}v1/uploads", content=b"--x\r\n", headers=form)
+        assert told.status_code in (400, 422)
+        assert ended(process, signal.SIGINT).err == "lookalike: interrupted\n"
+
+
 def test_what_cannot_be_served_is_told_in_one_line(photos: Path, lookalike_cli: Callable[..., Result]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
