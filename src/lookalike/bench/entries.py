@@ -45,13 +45,13 @@ class Entry:
             elif made := re.fullmatch(r"verify(?::(\d{1,4}))?(?::([\w-]+))?", step):
                 found |= {"verify": int(made[1] or 50), "method": made[2] or "sift"}
             else:
-                raise UsageError(f"--model {text!r}: {step!r} is no step: use {STEPS}")
+                raise UsageError(f"{text!r}: {step!r} is no step: use {STEPS}")
         method = found.get("method", "sift")
         if method not in METHODS:
-            raise UsageError(f"--model {text!r}: no local features are called {method!r}: use {', '.join(METHODS)}")
+            raise UsageError(f"{text!r}: no local features are called {method!r}: use {', '.join(METHODS)}")
         models = tuple(dict.fromkeys(name.strip() for name in names))
         if not all(models) or found.get("whiten", 1) == 0 or found.get("verify", 1) == 0:
-            raise UsageError(f"--model {text!r}: name a model, or several joined by +, then steps: {STEPS}")
+            raise UsageError(f"{text!r}: name a model, or several joined by +, then steps: {STEPS}")
         return cls(text, models, **found)  # type: ignore[arg-type]
 
 

@@ -57,7 +57,7 @@ class Run:
         self.entries = [Entry.parse(text) for text in dict.fromkeys(models)]
         for entry in self.entries:
             if entry.verify and (how := remedy(entry.method)):
-                raise ModelUnavailable(f"--model {entry.name!r}: {entry.method!r} cannot run here yet: run '{how}'")
+                raise ModelUnavailable(f"{entry.name!r}: {entry.method!r} cannot run here yet: run '{how}'")
         self.models = list(dict.fromkeys(name for entry in self.entries for name in entry.models))
         self.cards = {name: registry.card(name) for name in self.models}
         self.place, self.seed = place, seed
