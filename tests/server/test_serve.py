@@ -59,6 +59,9 @@ def test_it_serves_the_nearest_collection_until_ctrl_c(photos: Path) -> None:
         assert uploaded.status_code == 201
         assert (photos / "more" / "cache" / "lookalike" / "uploads" / uploaded.json()["id"]).read_bytes() == data
         assert httpx2.get(address + "healthz", headers={"Host": "evil.example"}).status_code == 421
+        form = {"Content-Type": "multipart/form-data; boundary=b"}
+        damaged = httpx2.post(f"{address}v1/uploads", content=b"--x\r\n", headers=form)
+        assert damaged.status_code in (400, 422)  # and nothing is logged
         done = ended(process, signal.SIGINT)
     assert (done.code, done.out, done.err) == (130, "", "lookalike: interrupted\n")
 
@@ -103,14 +106,6 @@ def test_other_machines_need_a_name_to_ask_under(photos: Path) -> None:
         assert "--allow-host NAME" in ended(process, signal.SIGINT).err
     with serving(photos, *everywhere, "--allow-host", "photos.lan", home=photos) as (process, address):
         assert httpx2.get(address, headers={"Host": "photos.lan"}).status_code == 303
-        assert ended(process, signal.SIGINT).err == "lookalike: interrupted\n"
-
-
-def test_a_damaged_form_is_told_to_nobody_but_its_sender(photos: Path) -> None:
-    with serving(photos, home=photos) as (process, address):
-        form = {"Content-Type": "multipart/form-data; boundary=b"}
-        told = httpx2.post(f"{address}v1/uploads", content=b"--x\r\n", headers=form)
-        assert told.status_code in (400, 422)
         assert ended(process, signal.SIGINT).err == "lookalike: interrupted\n"
 
 
