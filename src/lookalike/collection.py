@@ -145,7 +145,7 @@ class Collection:
         names = list(models or self._living_models())
         if not names and self.entries():
             raise UsageError(
-                " ".join(self.unusable()) or f"{self.directory}: has imported vectors only: name a --model"
+                " ".join(self.unusable()) or f"{self.directory}: has imported vectors only: name a model"
             )
         names = names or [registry.DEFAULT]
         cards = [registry.card(name) for name in dict.fromkeys(names)]

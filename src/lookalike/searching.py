@@ -200,5 +200,5 @@ def no_model(entry: ModelEntry, query: str) -> ModelUnavailable:
     """What to raise where a new query needs the model of vectors that came without it."""
     return ModelUnavailable(
         f"{query}: not in the collection, and its vectors of {entry.name!r} were imported without their model:"
-        " search with an image of the collection, or with another --model"
+        " search with an image of the collection, or with another model"
     )
