@@ -56,11 +56,12 @@ class Shelf:
         return partial(_shown, roots=self._roots(name))
 
     def problem(self, error: Exception) -> Problem:
-        """What a client is told of an error, with the collections' names in place of where they lie."""
+        """What a client is told of an error."""
         found = problem_of(error)
-        return Problem(found.status, self._told(found.detail), dict(found.headers or {}))
+        return Problem(found.status, self.told(found.detail), dict(found.headers or {}))
 
-    def _told(self, text: str) -> str:
+    def told(self, text: str) -> str:
+        """A text as clients are told it: with the collections' names in place of where they lie."""
         for name, directory in self._directories.items():
             folder = directory.parent if directory.name == PRIVATE else directory
             text = text.replace(str(directory), name).replace(str(folder), name)

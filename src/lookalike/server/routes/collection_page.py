@@ -138,7 +138,7 @@ def _found(service: Service, name: str, start: int) -> dict[str, Any]:
     return {
         "read": True,
         "info": held.info() if held.exists else None,
-        "problems": held.unusable() if held.exists else (),
+        "problems": [service.shelf.told(line) for line in held.unusable()],
         "offers": [
             _Offer(card.name, card.summary, card.texts, blocked.command if blocked else None)
             for card, blocked in others

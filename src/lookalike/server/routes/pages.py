@@ -95,7 +95,7 @@ def _described(service: Service, address: Address) -> dict[str, Any]:
     return {
         "exists": True,
         "choices": [registry.card(name) for name in _usable(collection)],
-        "unusable": collection.unusable(),
+        "unusable": [service.shelf.told(line) for line in collection.unusable()],
         "folders": _folders(service, address),
         "roots": collection.folders,
         "begin": () if address.asks else _spread(collection, BEGIN_WITH),
