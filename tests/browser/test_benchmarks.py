@@ -73,9 +73,12 @@ def test_what_cannot_be_done_is_said(open_page: Callable[..., Page]) -> None:
 
 
 def test_an_entry_that_is_none_is_refused(benchmarks: Page) -> None:
-    benchmarks.get_by_label("Others, one a line").fill("color|dance")
-    begin(benchmarks)
-    benchmarks.get_by_text("'dance' is no step").wait_for()
+    benchmarks.get_by_label("Others, one a line").fill("color|mirror\ncolor|dance")
+    begin(benchmarks, "phash")
+    benchmarks.get_by_text("'color|dance': 'dance' is no step").wait_for()
+    assert benchmarks.get_by_label("Others, one a line").input_value() == "color|mirror\ncolor|dance\n"
+    assert benchmarks.locator("input[name=model]:checked").all()[0].get_attribute("value") == "phash"
+    accessible(benchmarks)
 
 
 def test_one_is_stopped_and_gone_on_with_without_a_script(enough: Path, open_page: Callable[..., Page]) -> None:
