@@ -144,9 +144,7 @@ class Collection:
         root = existing_folder(self._own_folder() if folder is None else folder)
         names = list(models or self._living_models())
         if not names and self.entries():
-            raise UsageError(
-                " ".join(self.unusable()) or f"{self.directory}: has imported vectors only: name a model"
-            )
+            raise UsageError(" ".join(self.unusable()) or f"{self.directory}: has imported vectors only: name a model")
         names = names or [registry.DEFAULT]
         cards = [registry.card(name) for name in dict.fromkeys(names)]
         self.close()  # SQLite folds its log into the catalogue when the last one leaves: let that be the writer
