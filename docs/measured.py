@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from judged import aspects, audit, copies, flags, verification
-from tables import DOCS, RESULTS, provenance, table
+from tables import DOCS, RESULTS, provenance, results, table
 
 
 def benchmarks() -> str:
@@ -40,7 +40,39 @@ as many bytes at all; private memory is what can neither be shared nor dropped.
 {table(search["runs"], SEARCH)}
 
 {provenance(search)}
-{copies()}{verification()}{flags()}{aspects()}{audit()}"""
+{copies()}{verification()}{flags()}{aspects()}{audit()}{_serving()}"""
+
+
+def _serving() -> str:
+    found = results("serving")
+    if found is None:
+        return ""
+    load, pages = found["runs"][0], found["pages"]
+    asked, memory, meanwhile = load["asked"], load["memory_mb"], load["meanwhile_ms"]
+    shown = [{"asked": what, **times} for what, times in pages.items() if what != "chromium"]
+    return f"""
+## Served
+
+A collection of {found["images"]:,} drawn images with {", ".join(f"`{name}`" for name in found["models"])}, on the machine
+that also asks. The search page with a first result, whole, in ms: the first time, and the median.
+
+{table(shown, PAGES)}
+
+In Chromium the first paint comes after {pages["chromium"]["first_paint_ms"]:.0f} ms.
+
+{load["clients"]} clients ask for vectors by `{load["model"]}` of pictures that it has not seen for {asked["seconds"]:.0f}
+seconds: {asked["sent_per_s"]:.0f} requests a second, where it embeds {load["able_per_s"]:.0f}. {asked["accepted"]:,} were
+answered ({asked["accepted_p50_ms"]:,.0f} ms at the median, {asked["accepted_p99_ms"]:,.0f} ms at the 99th percentile),
+{asked["refused_share"]:.1%} refused with 429 and a time to come back ({asked["refused_p50_ms"]:.0f} and
+{asked["refused_p99_ms"]:.0f} ms), {sum(asked["failed"].values())} failed. Memory: {memory["before"]:.0f} MB before,
+{memory["peak"]:.0f} at most, {memory["second_quarter_median"]:.0f} in the second quarter of that time and
+{memory["last_quarter_median"]:.0f} in the last. Meanwhile others waited for the page
+{meanwhile["page"]["median"]:.0f} ms (99th percentile: {meanwhile["page"]["p99"]:.0f}), for a search
+{meanwhile["search"]["median"]:.0f} ({meanwhile["search"]["p99"]:.0f}), for a vector by another model
+{meanwhile["other model"]["median"]:.0f} ({meanwhile["other model"]["p99"]:.0f}).
+
+{provenance(found)}
+"""
 
 
 def _memory() -> str:
@@ -197,3 +229,5 @@ SEARCH = {
     "private_mb_before": "private MB before",
     "private_mb_after": "and after",
 }
+
+PAGES = {"asked": "a picture that is", "first_ms": "first", "median_ms": "median"}
