@@ -49,24 +49,25 @@ def _serving() -> str:
         return ""
     load, pages = found["runs"][0], found["pages"]
     asked, memory, meanwhile = load["asked"], load["memory_mb"], load["meanwhile_ms"]
+    names = ", ".join(f"`{name}`" for name in found["models"])
     shown = [{"asked": what, **times} for what, times in pages.items() if what != "chromium"]
     return f"""
 ## Served
 
-A collection of {found["images"]:,} drawn images with {", ".join(f"`{name}`" for name in found["models"])}, on the machine
-that also asks. The search page with a first result, whole, in ms: the first time, and the median.
+A collection of {found["images"]:,} drawn images with {names}, on the machine that also asks. The search page with
+a first result, whole, in ms: the first time, and the median.
 
 {table(shown, PAGES)}
 
 In Chromium the first paint comes after {pages["chromium"]["first_paint_ms"]:.0f} ms.
 
-{load["clients"]} clients ask for vectors by `{load["model"]}` of pictures that it has not seen for {asked["seconds"]:.0f}
-seconds: {asked["sent_per_s"]:.0f} requests a second, where it embeds {load["able_per_s"]:.0f}. {asked["accepted"]:,} were
-answered ({asked["accepted_p50_ms"]:,.0f} ms at the median, {asked["accepted_p99_ms"]:,.0f} ms at the 99th percentile),
-{asked["refused_share"]:.1%} refused with 429 and a time to come back ({asked["refused_p50_ms"]:.0f} and
-{asked["refused_p99_ms"]:.0f} ms), {sum(asked["failed"].values())} failed. Memory: {memory["before"]:.0f} MB before,
-{memory["peak"]:.0f} at most, {memory["second_quarter_median"]:.0f} in the second quarter of that time and
-{memory["last_quarter_median"]:.0f} in the last. Meanwhile others waited for the page
+{load["clients"]} clients ask for vectors by `{load["model"]}` of pictures that it has not seen, for
+{asked["seconds"]:.0f} seconds: {asked["sent_per_s"]:.0f} requests a second, where it embeds {load["able_per_s"]:.0f}.
+{asked["accepted"]:,} were answered ({asked["accepted_p50_ms"]:,.0f} ms at the median, {asked["accepted_p99_ms"]:,.0f}
+at the 99th percentile), {asked["refused_share"]:.1%} refused with 429 and a time to come back
+({asked["refused_p50_ms"]:.0f} and {asked["refused_p99_ms"]:.0f} ms), {sum(asked["failed"].values())} failed. Memory:
+{memory["before"]:.0f} MB before, {memory["peak"]:.0f} at most, {memory["second_quarter_median"]:.0f} in the second
+quarter of that time and {memory["last_quarter_median"]:.0f} in the last. Meanwhile others waited for the page
 {meanwhile["page"]["median"]:.0f} ms (99th percentile: {meanwhile["page"]["p99"]:.0f}), for a search
 {meanwhile["search"]["median"]:.0f} ({meanwhile["search"]["p99"]:.0f}), for a vector by another model
 {meanwhile["other model"]["median"]:.0f} ({meanwhile["other model"]["p99"]:.0f}).
