@@ -97,11 +97,12 @@ def _distances(rows: Floats, centres: Floats) -> npt.NDArray[np.float64]:
 
 
 def _folders(paths: Mapping[str, str]) -> dict[str, str]:
-    """The first folder in which pictures part, by picture; OTHERS for those that lie above."""
+    """The first folder in which pictures part, by picture; of those that lie above, the folder of all."""
     common = os.path.commonpath({os.path.dirname(path) for path in paths.values()}) if paths else ""
     start = len(os.path.join(common, ""))
     parts = {image_id: path[start:].partition(os.sep) for image_id, path in paths.items()}
-    return {image_id: first if below else OTHERS for image_id, (first, _, below) in parts.items()}
+    own = os.path.basename(common) or OTHERS
+    return {image_id: first if below else own for image_id, (first, _, below) in parts.items()}
 
 
 def _labels(collection: Collection, paths: Mapping[str, str]) -> dict[str, str]:
