@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import webbrowser
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlencode
@@ -62,7 +63,7 @@ def command(
     with listening.bind(settings) as listener:
         settings = replace(settings, port=listener.getsockname()[1])
         app = create_app(settings)
-        try:
+        with suppress(KeyboardInterrupt):
             threading.Thread(target=warm, args=(app.state.service,), name="warm", daemon=True).start()
             address = _address(settings)
             echo_text(f"Lookalike: {address} (Ctrl-C ends it)")
@@ -71,10 +72,10 @@ def command(
             if opens and not webbrowser.open(address):
                 note("no browser could be opened here: open the address by hand")
             listening.server(app, settings).run([listener])
-        except KeyboardInterrupt:
-            # Threads may be deep in a library, which loads a model or embeds: it would abort if Python ended under it.
-            note("lookalike: interrupted")
-            os._exit(INTERRUPTED)
+        # Threads may be deep in a library, which loads a model or embeds: it would abort if Python ended under it. (No
+        # KeyboardInterrupt comes where a shell had Ctrl-C ignored, as it does for what it runs in the background.)
+        note("lookalike: interrupted")
+        os._exit(INTERRUPTED)
 
 
 def _nearest() -> tuple[Path, ...]:
