@@ -23,21 +23,12 @@ import lookalike
 import record
 from lookalike.errors import LookalikeError
 from lookalike.models import registry
-from lookalike.models.backbones import onnx
 from lookalike.models.tuning import usable_cores
 from lookalike.scan import scan
-from lookalike.types import InputSpec
+from networks import NETWORKS, register
 
 OURS = ("sift", "phash", "color", "dhash", "hog", "orb")
 
-HALF = (0.5, 0.5, 0.5)
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-NETWORKS = {
-    "vit-tiny": ("vit_tiny_patch16_224.onnx", HALF, HALF),
-    "efficientnet-lite0": ("efficientnet_lite0_features.onnx", HALF, HALF),
-    "mobilenetv2": ("mobilenetv2_features.onnx", IMAGENET_MEAN, IMAGENET_STD),
-    "squeezenet": ("squeezenet1_1.onnx", IMAGENET_MEAN, IMAGENET_STD),
-}
 COLUMNS = {
     "what": "",
     "images": "images",
@@ -85,17 +76,6 @@ def arguments() -> argparse.Namespace:
     if not options.child and not options.photos.is_dir():
         parser.error(f"{options.photos}: no such folder: name one with --photos")
     return options
-
-
-def register(name: str, folder: Path) -> bool:
-    """Add one of the networks under its name, if its file is there."""
-    file, mean, std = NETWORKS[name]
-    if not (folder / file).is_file():
-        print(f"{name}: left out, for there is no {folder / file}", file=sys.stderr)
-        return False
-    spec = InputSpec((224, 224), "crop", resize=256, mean=mean, std=std)
-    registry.save_card(onnx.describe(str(folder / file), name=name, spec=spec))
-    return True
 
 
 def warm_up(photos: Path) -> int:

@@ -20,8 +20,7 @@ from pathlib import Path
 
 import record
 from lookalike.models import registry
-from lookalike.models.backbones import onnx
-from lookalike.types import InputSpec
+from networks import register
 
 KINDS = {
     "images.py": "read, hash, decode",
@@ -42,11 +41,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["LOOKALIKE_MODELS"] = str(Path(folder) / "models")
-        vit = record.SHARED / "models" / "vit_tiny_patch16_224.onnx"
-        if vit.is_file():
-            half = (0.5, 0.5, 0.5)
-            spec = InputSpec((224, 224), "crop", resize=256, mean=half, std=half)
-            registry.save_card(onnx.describe(str(vit), name="vit-tiny", spec=spec))
+        register("vit-tiny")
         models = [model for model in options.models.split(",") if registry.knows(model)]
         rows = [row(model, profile(options.photos, model, Path(folder))) for model in models]
     print(record.table(rows, {key: key for key in rows[0]}))

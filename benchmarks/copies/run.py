@@ -31,16 +31,8 @@ from lookalike.bench.pictures import picture_of  # noqa: E402
 from lookalike.bench.results import BenchReport  # noqa: E402
 from lookalike.cli.output import progress  # noqa: E402
 from lookalike.models import registry  # noqa: E402
-from lookalike.models.backbones import onnx  # noqa: E402
-from lookalike.types import InputSpec  # noqa: E402
+from networks import NETWORKS, register  # noqa: E402
 
-HALF, IMAGENET = ((0.5,) * 3, (0.5,) * 3), ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-NETWORKS = {
-    "vit-tiny": ("vit_tiny_patch16_224.onnx", HALF, "embedding"),
-    "efficientnet-lite0": ("efficientnet_lite0_features.onnx", HALF, None),
-    "mobilenetv2": ("mobilenetv2_features.onnx", IMAGENET, None),
-    "squeezenet": ("squeezenet1_1.onnx", IMAGENET, "embedding"),
-}
 TOGETHER = (
     "mobilenetv2|whiten:512",
     "sift|whiten:256",
@@ -85,15 +77,6 @@ def main() -> None:
     found = agreement(list(reports.values()))
     record.write(__file__, options.out / "copies_agreement.json", None, found)
     print(json.dumps(found, indent=1))
-
-
-def register(name: str) -> bool:
-    file, (mean, std), output = NETWORKS[name]
-    path = record.SHARED / "models" / file
-    if path.is_file():
-        spec = InputSpec((224, 224), "crop", resize=256, mean=mean, std=std)
-        registry.save_card(onnx.describe(str(path), name=name, spec=spec, output=output))
-    return path.is_file()
 
 
 def known(entry: str, networks: list[str]) -> bool:

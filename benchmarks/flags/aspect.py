@@ -35,19 +35,13 @@ import record
 from lookalike import images
 from lookalike.models import registry
 from lookalike.models.backbones import onnx
-from lookalike.types import InputSpec, ModelCard, Picture, Vectors
+from lookalike.types import ModelCard, Picture, Vectors
+from networks import NETWORKS, register
 
 Floats = npt.NDArray[np.float64]
 Ways = npt.NDArray[np.intp]
 
 ROUNDS = 2000
-HALF, MEAN, STD = (0.5, 0.5, 0.5), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-NETWORKS = {
-    "vit-tiny": ("vit_tiny_patch16_224", HALF, HALF),
-    "efficientnet-lite0": ("efficientnet_lite0_features", HALF, HALF),
-    "mobilenetv2": ("mobilenetv2_features", MEAN, STD),
-    "squeezenet": ("squeezenet1_1", MEAN, STD),
-}
 COLUMNS = {"network": "", "fit": "", "recall@1": "recall@1", "recall@3": "recall@3", "mrr": "MRR", "gain": "gain"}
 
 
@@ -64,7 +58,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["LOOKALIKE_MODELS"] = scratch
         for network in NETWORKS:
-            vectors = seen(registered(network), pictures)
+            register(network)
+            vectors = seen(registry.card(network), pictures)
             found[network] = {fit: 1 / ranks(each, ways)[None] for fit, each in vectors.items()}
     found["mean"] = {fit: np.concatenate([each[fit] for each in found.values()]) for fit in found["vit-tiny"]}
     rows = [
@@ -102,17 +97,9 @@ def table(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def registered(network: str) -> ModelCard:
-    file, mean, std = NETWORKS[network]
-    spec = InputSpec((224, 224), resize=256, mean=mean, std=std)
-    path = record.SHARED / "models" / f"{file}.onnx"
-    registry.save_card(onnx.describe(str(path), name=network, spec=spec, output=None))
-    return registry.card(network)
-
-
 def seen(card: ModelCard, pictures: list[Picture]) -> dict[str, Vectors]:
     """The vectors of all pictures by how the network is made to see them."""
-    grey = tuple(round(255 * share) for share in card.input.mean or HALF)
+    grey = tuple(round(255 * share) for share in card.input.mean or (0.5, 0.5, 0.5))
     squashed = registry.load(registry.card(f"{card.name}@squash"))
     white = onnx.load(replace(card, input=replace(card.input, fit="pad")))
     return {

@@ -21,17 +21,9 @@ sys.path.append(str(HERE.parent))
 
 import record  # noqa: E402
 from lookalike.models import registry  # noqa: E402
-from lookalike.models.backbones import onnx  # noqa: E402
-from lookalike.types import InputSpec  # noqa: E402
+from networks import NETWORKS, register  # noqa: E402
 
 STUDY = HERE.parent.parent / "examples" / "flags" / "study.py"
-HALF, IMAGENET = ((0.5,) * 3, (0.5,) * 3), ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-NETWORKS = {
-    "vit-tiny": ("vit_tiny_patch16_224.onnx", HALF, "embedding"),
-    "efficientnet-lite0": ("efficientnet_lite0_features.onnx", HALF, None),
-    "mobilenetv2": ("mobilenetv2_features.onnx", IMAGENET, None),
-    "squeezenet": ("squeezenet1_1.onnx", IMAGENET, "embedding"),
-}
 TOGETHER = (
     "layout+hog",
     "layout+squeezenet",
@@ -70,15 +62,6 @@ COLUMNS = {
     "recall@5": "recall@5",
     "mrr": "MRR",
 }
-
-
-def register(name: str) -> bool:
-    file, (mean, std), output = NETWORKS[name]
-    path = record.SHARED / "models" / file
-    if path.is_file():
-        spec = InputSpec((224, 224), "crop", resize=256, mean=mean, std=std)
-        registry.save_card(onnx.describe(str(path), name=name, spec=spec, output=output))
-    return path.is_file()
 
 
 def studied(options: argparse.Namespace, models: list[str]) -> dict[str, Any]:

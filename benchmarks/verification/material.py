@@ -21,8 +21,8 @@ from lookalike import images
 from lookalike.bench.copies import GRADES, OPERATORS, make
 from lookalike.keypoints import networks
 from lookalike.models import registry
-from lookalike.models.backbones import onnx
-from lookalike.types import InputSpec, Pixels
+from lookalike.types import Pixels
+from networks import register as add_network
 
 PHOTOS = record.SHARED / "data" / "photos"
 NETWORKS = record.SHARED / "models"
@@ -192,10 +192,8 @@ def _coloured(where: npt.NDArray[np.bool_], rng: np.random.Generator) -> Pixels:
 
 def register() -> None:
     """ViT-Tiny and the networks of local features, in $LOOKALIKE_MODELS."""
-    half = (0.5, 0.5, 0.5)
-    spec = InputSpec((224, 224), "crop", resize=256, mean=half, std=half)
     if not registry.knows("vit-tiny"):
-        registry.save_card(onnx.describe(str(NETWORKS / "vit_tiny_patch16_224.onnx"), name="vit-tiny", spec=spec))
+        add_network("vit-tiny", NETWORKS)
     for name, file in LOCAL.items():
         networks.add(name, str(NETWORKS / file))
 

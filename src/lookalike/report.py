@@ -82,7 +82,8 @@ def render(sections: Sequence[Section], *, title: str, kept: Kept | None = None)
 
 
 class Pages:
-    """The package's templates, with the filters that one kind of page needs: what they print is escaped and showable.
+    """Templates of a folder of the package, with the filters that one kind of page needs: what they print is escaped
+    and showable.
 
     Beside the values that it is given, a template has
     version, now:  of Lookalike; the time
@@ -91,8 +92,8 @@ class Pages:
                    script: none runs then, whatever a name smuggled in
     """
 
-    def __init__(self, **filters: Callable[..., object]) -> None:
-        self._loader = PackageLoader("lookalike")
+    def __init__(self, folder: str = "templates", **filters: Callable[..., object]) -> None:
+        self._loader = PackageLoader("lookalike", folder)
         self._templates = Environment(
             loader=self._loader,
             autoescape=True,

@@ -66,7 +66,7 @@ def test_heavy_libraries_are_imported_only_where_they_are_wrapped() -> None:
         "mahotas": {"surf.py"},
         "h5py": {"descriptors.py"},
         "sqlite3": {"reader.py", "writer.py", "trouble.py", "doctor.py"},
-        "jinja2": {"report.py", "pages.py"},
+        "jinja2": {"report.py"},
         "fastapi": {path.name for path in SOURCES if "server" in path.parts},
         "torch": {path.name for path in SOURCES if path.parent.name == "backbones"},
         "transformers": {"huggingface_networks.py"},

@@ -7,11 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from lookalike import __version__
+from lookalike.report import Pages
 from lookalike.types import ImageRef
-from lookalike.writing import showable
 
 if TYPE_CHECKING:
     from lookalike.server.shelf import Shelf
@@ -22,7 +20,7 @@ SIDE = 320
 
 def page(template: str, status: int = 200, **values: object) -> HTMLResponse:
     """A page of web/templates. base.html wants to know `collection`, the name of the one that links lead to."""
-    return HTMLResponse(_pages.get_template(template).render(version=__version__, **values), status)
+    return HTMLResponse(_pages.fill(template, **values), status)
 
 
 def empty(here: str, shelf: Shelf, name: str) -> HTMLResponse | None:
@@ -61,14 +59,12 @@ def _bytes(count: int) -> str:
     return f"{size:.0f} {unit}" if size >= 10 or unit == "B" else f"{size:.1f} {unit}"
 
 
-_pages = Environment(
-    loader=PackageLoader("lookalike", "server/web/templates"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    finalize=lambda value: showable(value) if type(value) is str else value,
-)
-_pages.filters.update(
-    name=_name, below=_below, sized=_sized, chance=_chance, bytes=_bytes, count=lambda number: f"{number:,}"
+_pages = Pages(
+    "server/web/templates",
+    name=_name,
+    below=_below,
+    sized=_sized,
+    chance=_chance,
+    bytes=_bytes,
+    count=lambda number: f"{number:,}",
 )

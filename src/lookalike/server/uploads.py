@@ -52,6 +52,10 @@ class Uploads:
             return None
         return data if images.content_hash(data) == image_id else None
 
+    def has(self, image_id: str) -> bool:
+        """Whether an upload is kept, without reading it."""
+        return _ID.fullmatch(image_id) is not None and (self._folder / image_id).is_file()
+
     def _drop_oldest(self) -> None:
         kept = sorted((status.st_mtime, status.st_size, path) for path, status in self._kept())
         total = sum(size for _, size, _ in kept)

@@ -125,13 +125,13 @@ class Reader:
             return os.fsdecode(key)
         return os.fsdecode(self._base[:-1] if key == b"." else os.path.join(self._base, key))
 
-    def _below(self, folder: str) -> tuple[str, tuple[bytes, ...]]:
-        """A condition on keys that all files below a folder meet, with its values."""
+    def _below(self, folder: str, column: str = "path") -> tuple[str, tuple[bytes, ...]]:
+        """A condition on the column of keys that all files below a folder meet, with its values."""
         key = self._key(folder)
-        if key == b".":  # the collection's own folder: all keys that are relative, and `files_below` looks closer
-            return "1", ()
+        if key == b".":  # the collection's own folder: all keys that are relative
+            return f"substr({column}, 1, 1) <> ?", (os.fsencode(os.sep),)
         prefix = key.rstrip(os.fsencode(os.sep)) + os.fsencode(os.sep)
-        return "path >= ? AND path < ?", (prefix, prefix[:-1] + bytes([prefix[-1] + 1]))
+        return f"{column} >= ? AND {column} < ?", (prefix, prefix[:-1] + bytes([prefix[-1] + 1]))
 
     # -- reading ---------------------------------------------------------------------------------------------
 
@@ -287,8 +287,7 @@ class Reader:
         """The conditions on a file `f` and its content `c` that `only` asks, each behind an AND, with their values."""
         asked: list[tuple[str, tuple[bytes | str | int, ...]]] = []
         if only.folder is not None:
-            below, keys = self._below(only.folder)
-            asked.append((below.replace("path", "f.path") if keys else "substr(f.path, 1, 1) <> x'2f'", keys))
+            asked.append(self._below(only.folder, "f.path"))
         when = "substr(coalesce(c.taken, strftime('%Y-%m-%dT%H:%M:%S', f.mtime_ns / 1000000000, 'unixepoch')), 1, ?)"
         asked += [(f"{when} >= ?", (len(only.since), only.since))] if only.since else []
         asked += [(f"{when} <= ?", (len(only.until), only.until))] if only.until else []

@@ -45,7 +45,7 @@ _UNKNOWN: dict[str, Any] = {
 
 def _asked(service: Service, address: Address, whole: bool) -> Ask:
     # Who brings a picture is glad to see it in the collection; who clicked on one there has seen it.
-    brought = not address.image or service.uploads.get(address.image) is not None
+    brought = not address.image or service.uploads.has(address.image)
     return address.ask(service.shelf, whole=whole, include_self=brought)
 
 
