@@ -109,7 +109,8 @@ def listing(service: Serving, asked: Annotated[Listed, Query()]) -> ImagesFound:
     folder = service.shelf.folder(asked.folder, asked.collection) if asked.folder else None
     only = Only(folder, asked.since, asked.until, asked.least, asked.most)
     total, found = collection.listing(asked.start, asked.count, only)
-    return ImagesFound(total=total, images=[_told(service, image, asked.collection) for image in found])
+    shown = service.shelf.showing(asked.collection)
+    return ImagesFound(total=total, images=[ImageFound.of(image, shown(image.path)) for image in found])
 
 
 @router.post(

@@ -111,14 +111,14 @@ def _usable(collection: Collection) -> list[str]:
 
 def _folders(service: Service, address: Address) -> list[str]:
     """The folders right below the collection's own, as the shelf says paths."""
-    found = []
+    found, shown = [], service.shelf.showing(address.collection)
     for root in service.shelf.collection(address.collection).folders:
         try:
             with os.scandir(root) as entries:
                 below = [entry.path for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
         except OSError:  # gone, or not mounted now
             continue
-        found += [service.shelf.shown(path, address.collection) for path in sorted(below)[:FOLDERS]]
+        found += [shown(path) for path in sorted(below)[:FOLDERS]]
     return found
 
 
